@@ -1,0 +1,67 @@
+"""The table of extension modules and the C units each is made of.
+
+A unit with state of its own (ids) is linked into exactly one module; the others keep their state in
+what the caller passes and may stand in several.
+
+Switches, all from the environment:
+    TRACECORE_SANITIZE=address|thread   build with that sanitizer (address includes undefined)
+    TRACECORE_DEBUG=1                   asserts, no optimisation, Cython line tracing
+"""
+
+import os
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+UNITS = {
+    "values": ["base", "strings", "record"],
+    "span_context": [],
+    "ids": ["ids"],
+    "origin": ["strings", "record", "pb", "otlp", "batch", "ring"],
+    "decode": ["record"],
+    "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
+    "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
+    "recorder": [],
+    "span": ["clock", "record"],
+    "tracer": ["clock"],
+}
+
+SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")
+DEBUG = os.environ.get("TRACECORE_DEBUG", "") == "1"
+
+compile_args = ["-std=c11", "-O3", "-fvisibility=hidden"]
+link_args = []
+macros = []
+if SANITIZE:
+    flag = {"address": "-fsanitize=address,undefined", "thread": "-fsanitize=thread"}[SANITIZE]
+    compile_args += [flag, "-g", "-O1", "-fno-omit-frame-pointer"]
+    link_args += [flag]
+if DEBUG:
+    compile_args += ["-UNDEBUG", "-g", "-O0"]
+    macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_REFNANNY", "0")]
+
+extensions = [
+    Extension(
+        f"tracecore._core.{module}",
+        [f"tracecore/_core/{module}.pyx", *(f"csrc/tc_{unit}.c" for unit in units)],
+        include_dirs=["csrc"],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        define_macros=macros,
+    )
+    for module, units in UNITS.items()
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives={
+            "language_level": "3",
+            "embedsignature": True,
+            "boundscheck": False,
+            "wraparound": False,
+            "linetrace": DEBUG,
+        },
+        build_dir="build/cython",
+    ),
+)

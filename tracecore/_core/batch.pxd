@@ -1,0 +1,10 @@
+# Records on their way out.
+
+from tracecore._core.origin cimport Origin
+from tracecore._core.tc cimport tc_batch
+
+cdef class Batch:
+    cdef tc_batch records
+    cdef Origin origin
+    cdef bytes encoded               # the OTLP request, once somebody asked for it
+    cdef readonly unsigned long long lost_attributes  # that OTLP cannot hold; known once encoded

@@ -1,0 +1,73 @@
+# cython: binding=False
+"""A batch of finished spans: what an exporter gets.
+
+    exporter that speaks OTLP     batch.otlp()   encoded without the GIL, once, kept for retries
+    exporter written for the SDK  batch.spans()  ReadableSpans
+"""
+
+from libc.stdint cimport uint8_t, uint64_t
+
+from tracecore._core cimport tc, values
+from tracecore._core.decode cimport readable_span
+from tracecore._core.origin cimport Origin
+
+cdef extern from "Python.h":
+    bytes PyBytes_FromStringAndSize(const char *s, Py_ssize_t n)
+
+
+cdef class Batch:
+    """Finished spans of one provider. Threads: one at a time."""
+
+    def __cinit__(self, Origin origin not None):
+        tc.tc_batch_init(&self.records)
+        self.origin = origin
+
+    def __dealloc__(self):
+        tc.tc_batch_clear(&self.records)
+
+    def __len__(self) -> int:
+        return self.records.n
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of the records, before encoding."""
+        return self.records.n_bytes
+
+    def otlp(self) -> bytes:
+        """Return one ExportTraceServiceRequest with every span of the batch.
+
+        Raises: MemoryError. The GIL is released while encoding.
+        """
+        cdef tc.tc_bytes out
+        cdef tc.tc_otlp_names names
+        cdef uint64_t n_lost = 0
+        cdef tc.tc_status status
+        cdef bytes resource_fields
+        if self.encoded is not None:
+            return self.encoded
+        resource_fields = self.origin.resource_fields  # held here: a fork or detector may replace it
+        names.strings = values.strings()
+        names.scopes = self.origin.scopes
+        names.resource = <const uint8_t *><const char *>resource_fields
+        names.resource_bytes = len(resource_fields)
+        out.data = NULL
+        out.n = out.capacity = 0
+        out.failed = False
+        try:
+            with nogil:
+                status = tc.tc_otlp_request(&out, &self.records, 0, self.records.n, &names, &n_lost)
+            if status != tc.TC_OK:
+                raise MemoryError("encoding %d spans: %s" % (self.records.n, tc.tc_status_text(status).decode()))
+            self.encoded = PyBytes_FromStringAndSize(<const char *>out.data, out.n)
+            self.lost_attributes = n_lost
+            return self.encoded
+        finally:
+            tc.tc_bytes_clear(&out)
+
+    def spans(self) -> list:
+        """Return a ReadableSpan for each record, oldest first."""
+        cdef list spans = []
+        cdef unsigned int i
+        for i in range(self.records.n):
+            spans.append(readable_span(tc.tc_batch_record_view(&self.records, i), self.origin))
+        return spans

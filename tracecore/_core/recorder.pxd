@@ -1,0 +1,47 @@
+# What all tracers of one provider share on the span path.
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from tracecore._core.origin cimport Origin
+from tracecore._core.queue cimport SpanQueue
+from tracecore._core.tc cimport tc_clock
+
+cdef enum:
+    MAX_QUEUES = 8
+
+cdef enum rule_kind:
+    RULE_ON, RULE_OFF, RULE_RATIO, RULE_ASK
+
+cdef struct rule:
+    rule_kind kind
+    uint64_t bound   # RULE_RATIO: sampled when the low 64 bits of the trace id are below
+
+cdef enum branch:
+    BRANCH_ROOT, BRANCH_REMOTE_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_LOCAL_NOT_SAMPLED
+    N_BRANCHES
+
+cdef class Recorder:
+    cdef readonly Origin origin
+    cdef object sampler                # asked where a rule says RULE_ASK
+    cdef rule rules[N_BRANCHES]
+    cdef object id_generator           # None: the core's own
+    cdef uint8_t random_flag           # W3C "random trace id", when the generator says so
+    cdef object processor              # None, or an object with on_start, _on_ending, on_end
+    cdef tuple queues                  # keeps the pointers below alive
+    cdef void *queue_views[MAX_QUEUES]
+    cdef int n_queues
+    cdef tc_clock clock
+    cdef uint32_t generation           # of the process whose spans these are
+    cdef object on_fork                # called when the core notices that this is a new process
+
+    cdef uint32_t max_attributes, max_events, max_links, max_event_attributes, max_link_attributes
+    cdef Py_ssize_t max_span_length, max_length   # characters; -1: no limit
+
+    # counts since the start or the fork, under the GIL
+    cdef uint64_t n_started, n_unsampled, n_ended, n_unended
+    cdef uint64_t n_record_only, n_no_exporter, n_queued
+    cdef uint64_t n_inherited, n_ended_again, n_detach_failed, n_no_memory
+
+    # Compares the process with the one of the last span; two loads when it is the same.
+    cdef void notice_fork(self) noexcept
+    cdef void commit(self, const uint8_t *record, bint sampled) noexcept

@@ -1,0 +1,149 @@
+# cython: binding=False
+"""Recorder: one provider's rules, limits, queues and counts, as the span path needs them.
+
+How every span is accounted for, at any moment:
+
+    started = unsampled + live + unended + ended
+    ended   = record_only + no_exporter + queued
+    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx)
+
+`live` are spans somebody still holds; `unended` were let go without end().
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from tracecore._core cimport ids, tc
+from tracecore._core.origin cimport Origin
+from tracecore._core.queue cimport SpanQueue
+from tracecore.errors import report
+
+cdef uint32_t NO_LIMIT = 0xffffffff
+
+
+cdef uint32_t as_limit(object limit) except? 0:
+    return NO_LIMIT if limit is None else <uint32_t>min(int(limit), 0xfffffffe)
+
+
+cdef Py_ssize_t as_length(object limit) except? -1:
+    return -1 if limit is None else min(int(limit), 1 << 40)
+
+
+cdef rule as_rule(object branch) except *:
+    """From tracecore.sampling.plan's form of one branch."""
+    cdef rule r
+    r.bound = 0
+    if branch[0] == "on" or (branch[0] == "ratio" and branch[1] >= 1 << 64):
+        r.kind = RULE_ON
+    elif branch[0] == "off":
+        r.kind = RULE_OFF
+    elif branch[0] == "ratio":
+        r.kind = RULE_RATIO
+        r.bound = branch[1]
+    else:
+        r.kind = RULE_ASK
+    return r
+
+
+cdef class Recorder:
+    """What the tracers of one provider share.
+
+    Arguments:
+        origin: resource and scopes.
+        sampler: any object with should_sample; `plan` is what tracecore.sampling.plan says of it.
+        limits: a SpanLimits.
+        id_generator: any object with generate_trace_id and generate_span_id; None for the core's own.
+        on_fork: called without arguments, once in each forked child, before its first span is
+            started: os.register_at_fork does not hear of a fork made by C code.
+    Threads: under the GIL.
+    """
+
+    def __cinit__(self, Origin origin not None, object sampler, object plan, object limits, object id_generator,
+                  object on_fork):
+        self.origin = origin
+        self.queues = ()
+        self.generation = ids.generation()
+        self.on_fork = on_fork
+        self.id_generator = id_generator
+        self.random_flag = 2
+        if id_generator is not None:
+            is_random = getattr(id_generator, "is_trace_id_random", None)
+            self.random_flag = 2 if is_random is not None and is_random() else 0
+        self.set_sampler(sampler, plan)
+        self.max_attributes = as_limit(limits.max_span_attributes)
+        self.max_events = as_limit(limits.max_events)
+        self.max_links = as_limit(limits.max_links)
+        self.max_event_attributes = as_limit(limits.max_event_attributes)
+        self.max_link_attributes = as_limit(limits.max_link_attributes)
+        self.max_span_length = as_length(limits.max_span_attribute_length)
+        self.max_length = as_length(limits.max_attribute_length)
+
+    def set_sampler(self, sampler: object, plan: object) -> None:
+        """Decide by `sampler` from now on."""
+        cdef int i
+        self.sampler = sampler
+        for i in range(<int>N_BRANCHES):
+            if plan is None:
+                self.rules[i].kind = RULE_ASK
+            elif plan[0] == "parent":
+                self.rules[i] = as_rule(plan[1 + i])
+            else:
+                self.rules[i] = as_rule(plan)
+
+    def set_processor(self, processor: object) -> None:
+        """Tell `processor` (on_start, _on_ending, on_end) of every recorded span; None for nobody."""
+        self.processor = processor
+
+    def add_queue(self, SpanQueue queue not None) -> None:
+        """Copy every sampled span into `queue` too. Raises: ValueError beyond 8 queues."""
+        if self.n_queues == MAX_QUEUES:
+            raise ValueError("at most %d exporters a provider" % MAX_QUEUES)
+        self.queues += (queue,)
+        self.queue_views[self.n_queues] = <void *>queue
+        self.n_queues += 1
+
+    cdef void notice_fork(self) noexcept:
+        if tc.TC_LIKELY(self.generation == ids.generation()):
+            return
+        try:
+            self.on_fork()
+        except Exception as error:
+            report("fork", "starting clean after a fork failed: %s", error)
+        self.reset_in_child()
+
+    cdef void commit(self, const uint8_t *record, bint sampled) noexcept:
+        cdef int i
+        self.n_ended += 1
+        if not sampled:
+            self.n_record_only += 1
+        elif self.n_queues == 0:
+            self.n_no_exporter += 1
+        else:
+            self.n_queued += 1
+            for i in range(self.n_queues):
+                (<SpanQueue>self.queue_views[i]).put(record)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts; see the file's head for how they add up."""
+        return {
+            "started": self.n_started,
+            "unsampled": self.n_unsampled,
+            "live": self.n_started - self.n_unsampled - self.n_unended - self.n_ended,
+            "unended": self.n_unended,
+            "ended": self.n_ended,
+            "record_only": self.n_record_only,
+            "no_exporter": self.n_no_exporter,
+            "queued": self.n_queued,
+            "inherited": self.n_inherited,
+            "ended_again": self.n_ended_again,
+            "detach_failed": self.n_detach_failed,
+            "no_memory": self.n_no_memory,
+        }
+
+    def reset_in_child(self) -> None:
+        """Start clean in a forked child. Spans of the parent that end here are counted as inherited."""
+        if self.generation == ids.generation():
+            return
+        self.generation = ids.generation()
+        self.n_started = self.n_unsampled = self.n_ended = self.n_unended = 0
+        self.n_record_only = self.n_no_exporter = self.n_queued = 0
+        self.n_inherited = self.n_ended_again = self.n_detach_failed = self.n_no_memory = 0

@@ -1,0 +1,509 @@
+# cython: binding=False
+"""Span: what happens between start and end.
+
+Before end() Python owns the span and its record grows in a draft; end() copies the record into the
+queues once, and from then on the worker owns that copy. The draft stays with the span object, so
+that reads work for as long as somebody holds it.
+
+Nothing here raises for data or load. A method called after end() is reported and does nothing.
+
+Threads: any, under the GIL, which is also what makes the draft's one writer.
+"""
+
+cimport cython
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from types import MappingProxyType
+
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import Span as ApiSpan
+from opentelemetry.trace.status import Status
+
+from tracecore._core cimport tc, values
+from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
+from tracecore._core.recorder cimport Recorder
+from tracecore._core.span_context cimport id_to_bytes, make_span_context
+from tracecore.errors import report
+
+cdef tc.tc_draft_pool POOL
+POOL.first = NULL
+POOL.n = 0
+
+cdef object OK = StatusCode.OK
+cdef object UNSET = StatusCode.UNSET
+cdef object ERROR = StatusCode.ERROR
+cdef object STATUS = Status
+cdef object STATUS_CODE = StatusCode
+cdef object SPAN_CONTEXT = SpanContext
+
+
+cdef class SpanSource:
+    """The part of a tracer that its spans refer to."""
+
+
+cdef class SpanBase:
+    """What recorded and unrecorded spans have in common: an identity that propagates."""
+
+    def get_span_context(self):
+        """Return the SpanContext; always the same object."""
+        if self.made_context is None:
+            self.made_context = make_span_context(self.trace_id, self.span_id, False, self.trace_flags,
+                                                  self.trace_state)
+        return self.made_context
+
+
+ApiSpan.register(SpanBase)
+
+
+@cython.final
+@cython.no_gc
+cdef class UnsampledSpan(SpanBase):
+    """A span the sampler decided against: it has ids and propagates, and does nothing else.
+
+    no_gc: it refers to a TraceState and a SpanContext only, neither of which can refer back.
+    """
+
+    def is_recording(self) -> bool:
+        return False
+
+    def end(self, end_time=None) -> None:
+        pass
+
+    def set_attribute(self, key, value) -> None:
+        pass
+
+    def set_attributes(self, attributes) -> None:
+        pass
+
+    def add_event(self, name, attributes=None, timestamp=None) -> None:
+        pass
+
+    def add_link(self, context, attributes=None) -> None:
+        pass
+
+    def update_name(self, name) -> None:
+        pass
+
+    def set_status(self, status, description=None) -> None:
+        pass
+
+    def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exc_type, exc_val, exc_tb) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return f"UnsampledSpan({self.get_span_context()!r})"
+
+
+NonRecordingSpan.register(UnsampledSpan)
+
+
+cdef UnsampledSpan new_unsampled_span():
+    return UnsampledSpan.__new__(UnsampledSpan)
+
+
+def is_valid_link(context: object, attributes: object) -> bool:
+    """A link to nowhere is kept only if it says something: the SDK's rule."""
+    return bool(context and (context.is_valid or attributes or context.trace_state))
+
+
+cdef object exception_type_name(object cls):
+    module = cls.__module__
+    return f"{module}.{cls.__qualname__}" if module and module != "builtins" else cls.__qualname__
+
+
+@cython.final
+@cython.no_gc
+cdef class Span(SpanBase):
+    """A recorded span. Made by a Tracer only.
+
+    no_gc: it refers to its tracer, to text, and to SpanContexts, none of which refers to a live
+    span; a processor that collects live spans must let them go itself.
+    """
+
+    def __init__(self):
+        raise TypeError("Span must be instantiated via a tracer.")
+
+    def __dealloc__(self):
+        if self.draft != NULL:
+            tc.tc_draft_give_back(&POOL, self.draft)
+            if not self.ended and self.generation == self.source.recorder.generation:
+                self.source.recorder.n_unended += 1
+
+    # ---- writing ------------------------------------------------------------------------------
+
+    def set_attribute(self, key, value) -> None:
+        if self.ended:
+            after_end("set_attribute")
+            return
+        cdef Recorder recorder = self.source.recorder
+        values.put_attribute(self.draft, key, value, recorder.max_attributes, recorder.max_span_length)
+
+    def set_attributes(self, attributes) -> None:
+        if self.ended:
+            after_end("set_attributes")
+            return
+        if not attributes:
+            return
+        cdef Recorder recorder = self.source.recorder
+        values.put_attributes(self.draft, attributes, recorder.max_attributes, recorder.max_span_length)
+
+    def add_event(self, name, attributes=None, timestamp=None) -> None:
+        if self.ended:
+            after_end("add_event")
+            return
+        cdef Recorder recorder = self.source.recorder
+        cdef uint32_t at = self.draft.length
+        cdef uint32_t content_at, id, dropped
+        cdef uint8_t *head
+        cdef bytes text
+        try:
+            if type(name) is not str:
+                name = str(name)
+            id = values.name_id(<PyObject *>name)
+            if id != 0:
+                content_at = tc.tc_draft_open(self.draft, tc.TC_EVENT, id, NULL, 0)
+            else:
+                text = values.text_bytes(name)
+                content_at = tc.tc_draft_open(self.draft, tc.TC_EVENT, 0, <const uint8_t *><char *>text, len(text))
+            head = tc.tc_draft_reserve(self.draft, tc.TC_EVENT_HEAD_BYTES) if content_at != 0 else NULL
+            if head == NULL:
+                raise MemoryError
+            tc.tc_store_u64(head, self.now_ns() if timestamp is None else <uint64_t>int(timestamp))
+            dropped = values.put_inner_attributes(self.draft, attributes, recorder.max_event_attributes,
+                                                  recorder.max_length)
+            tc.tc_store_u32(self.draft.data + content_at + 8, dropped)  # the draft may have moved
+            tc.tc_draft_close(self.draft, content_at)
+            tc.tc_draft_settle_event(self.draft, recorder.max_events)
+        except Exception as error:
+            self.draft.length = at
+            report("event_refused", "event %r was not recorded: %s: %s", name, type(error).__name__, error)
+
+    def add_link(self, context, attributes=None) -> None:
+        if self.ended:
+            after_end("add_link")
+            return
+        cdef uint32_t at = self.draft.length
+        try:
+            if is_valid_link(context, attributes):
+                put_link_at(self, context, attributes)
+        except Exception as error:
+            self.draft.length = at
+            report("link_refused", "a link was not recorded: %s: %s", type(error).__name__, error)
+
+    cdef int put_link(self, object link) except -1:
+        cdef uint32_t at = self.draft.length
+        try:
+            if link and is_valid_link(link.context, link.attributes):
+                put_link_at(self, link.context, link.attributes)
+        except Exception as error:
+            self.draft.length = at
+            report("link_refused", "a link was not recorded: %s: %s", type(error).__name__, error)
+        return 0
+
+    def set_status(self, status, description=None) -> None:
+        """OK is final; UNSET never overrides; else the last call holds (specification, trace/api.md)."""
+        if self.ended:
+            after_end("set_status")
+            return
+        if isinstance(status, STATUS):
+            if self.status_code == 1 or status.status_code is UNSET:
+                return
+            if description is not None:
+                report("status_description", "description %r ignored: give a Status or a code with a description",
+                       description)
+        elif isinstance(status, STATUS_CODE):
+            if self.status_code == 1 or status is UNSET:
+                return
+            status = STATUS(status, description)
+        else:
+            report("status_type", "set_status(%r): expected a Status or a StatusCode", status)
+            return
+        self.status_code = 1 if status.status_code is OK else 2
+        self.message = status.description
+
+    def update_name(self, name) -> None:
+        if self.ended:
+            after_end("update_name")
+            return
+        self.name = name
+
+    def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
+        """Record the exception as an event (specification, trace/exceptions.md)."""
+        if self.ended:
+            after_end("record_exception")
+            return
+        try:
+            import traceback
+            described = {
+                "exception.type": exception_type_name(type(exception)),
+                "exception.message": str(exception),
+                "exception.stacktrace": "".join(traceback.format_exception(exception)),
+                "exception.escaped": str(escaped),
+            }
+            if attributes:
+                described.update(attributes)
+        except Exception as error:  # the exception's own __str__, or no exception at all
+            report("exception_refused", "an exception of type %s was not recorded: %s: %s",
+                   type(exception).__name__, type(error).__name__, error)
+            return
+        self.add_event("exception", described, timestamp)
+
+    cdef void note_exception(self, object error, bint escaped) noexcept:
+        """What leaving a `with` by an exception does to a recording span."""
+        try:
+            if self.record_exceptions:
+                self.record_exception(error, None, None, escaped)
+            if self.set_status_on_exceptions:
+                self.set_status(STATUS(ERROR, f"{type(error).__name__}: {error}"))
+        except Exception as fault:
+            report("exception_refused", "an exception of type %s was not recorded: %s",
+                   type(error).__name__, type(fault).__name__)
+
+    # ---- ending -------------------------------------------------------------------------------
+
+    cdef uint64_t now_ns(self) noexcept nogil:
+        return tc.tc_clock_monotonic_ns() + <uint64_t>self.offset_ns
+
+    def end(self, end_time=None) -> None:
+        """End the span; only the first call counts. `end_time`: nanoseconds since the epoch."""
+        cdef uint64_t end_ns
+        if self.ended:
+            self.source.recorder.n_ended_again += 1
+            after_end("end")
+            return
+        if end_time is None:
+            end_ns = self.now_ns()
+            if end_ns < self.start_ns:  # only after an explicit start_time in the future
+                end_ns = self.start_ns
+        else:
+            try:
+                end_ns = end_time
+            except Exception as error:
+                report("end_time", "end_time=%r: expected nanoseconds since the epoch: %s", end_time, error)
+                end_ns = self.now_ns()
+        self.finish(end_ns)
+
+    cdef void finish(self, uint64_t end_ns) noexcept:
+        cdef tc.tc_draft *draft = self.draft
+        cdef Recorder recorder = self.source.recorder
+        cdef tc.tc_header *header
+        cdef tc.tc_body *body
+        self.ended = True
+        self.end_ns = end_ns
+        recorder.notice_fork()
+        if self.generation != recorder.generation:
+            # Started by the parent process, which sends it; a second copy would be a duplicate.
+            recorder.n_inherited += 1
+            return
+        body = tc.tc_draft_body(draft)
+        body.name_id = values.name_id(<PyObject *>self.name)
+        if (body.name_id == 0 or self.message is not None or self.trace_state is not None
+                or self.parent_state is not None):
+            put_rare(self, draft)
+            body = tc.tc_draft_body(draft)  # the draft may have moved
+        memcpy(body.trace_id, self.trace_id, 16)
+        memcpy(body.span_id, self.span_id, 8)
+        memcpy(body.parent_span_id, self.parent_span_id, 8)
+        body.start_ns = self.start_ns
+        body.end_ns = end_ns
+        body.flags = (self.trace_flags | tc.TC_FLAG_HAS_IS_REMOTE
+                      | (<uint32_t>self.parent_flags << tc.TC_PARENT_FLAGS_SHIFT))
+        if self.parent_is_remote:
+            body.flags |= tc.TC_FLAG_IS_REMOTE
+        body.kind = self.kind_code
+        body.status = self.status_code
+        header = tc.tc_draft_header(draft)
+        header.flags = tc.TC_HAS_PARENT if self.has_parent else 0
+        tc.tc_draft_finish(draft, self.source.scope_id)
+        if recorder.processor is not None:
+            tell_processor(self, recorder.processor)
+        recorder.commit(draft.data, self.trace_flags & 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exc_type, exc_val, exc_tb) -> None:
+        if exc_val is not None and not self.ended:
+            self.note_exception(exc_val, True)
+        self.end()
+
+    # ---- reading ------------------------------------------------------------------------------
+
+    def is_recording(self) -> bool:
+        return not self.ended
+
+    @property
+    def context(self):
+        return self.get_span_context()
+
+    @property
+    def parent(self):
+        if not self.has_parent:
+            return None
+        if self.parent_context is None:
+            state = self.trace_state if self.parent_state is None else self.parent_state
+            self.parent_context = make_span_context(self.trace_id, self.parent_span_id, self.parent_is_remote,
+                                                    self.parent_flags, state)
+        return self.parent_context
+
+    @property
+    def kind(self):
+        return span_kind(self.kind_code)
+
+    @property
+    def start_time(self):
+        return self.start_ns
+
+    @property
+    def end_time(self):
+        return self.end_ns if self.ended else None
+
+    @property
+    def status(self):
+        return status(self.status_code, self.message)
+
+    @property
+    def attributes(self):
+        return MappingProxyType(values.read_attributes(self.draft.data + tc.TC_RECORD_HEAD_BYTES,
+                                                       self.draft.data + self.draft.length))
+
+    @property
+    def events(self):
+        return read_events(self.draft.data + tc.TC_RECORD_HEAD_BYTES, self.draft.data + self.draft.length,
+                           self.draft.dropped_events)
+
+    @property
+    def links(self):
+        return read_links(self.draft.data + tc.TC_RECORD_HEAD_BYTES, self.draft.data + self.draft.length,
+                          self.draft.dropped_links)
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self.draft.dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        return self.draft.dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        return self.draft.dropped_links
+
+    @property
+    def resource(self):
+        return self.source.recorder.origin.resource
+
+    @property
+    def instrumentation_scope(self):
+        return self.source.scope
+
+    def to_json(self, indent=4) -> str:
+        return readable(self).to_json(indent)
+
+    def __repr__(self) -> str:
+        return f'Span(name="{self.name}", context={self.get_span_context()!r})'
+
+
+cdef Span new_span(SpanSource source, object name):
+    """A span with an empty draft; None when memory is short."""
+    cdef tc.tc_draft *draft = tc.tc_draft_take(&POOL)
+    cdef Span span
+    if draft == NULL:
+        return None
+    span = Span.__new__(Span)
+    span.draft = draft
+    span.source = source
+    span.name = name
+    return span
+
+
+cdef object after_end(str method):
+    report("after_end", "%s called on a span that has ended", method)
+
+
+cdef object put_link_at(Span span, object context, object attributes):
+    """Append one link whose context is valid for a link."""
+    cdef Recorder recorder = span.source.recorder
+    cdef tc.tc_draft *draft = span.draft
+    cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_LINK, 0, NULL, 0)
+    cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_LINK_HEAD_BYTES) if content_at != 0 else NULL
+    cdef uint32_t flags, dropped
+    cdef bytes state
+    if head == NULL:
+        raise MemoryError
+    id_to_bytes(context.trace_id, head, 16)
+    id_to_bytes(context.span_id, head + 16, 8)
+    flags = <uint32_t>(int(context.trace_flags) & 0xff) | tc.TC_FLAG_HAS_IS_REMOTE
+    if context.is_remote:
+        flags |= tc.TC_FLAG_IS_REMOTE
+    tc.tc_store_u32(head + 24, flags)
+    tc.tc_store_u32(head + 28, 0)
+    if context.trace_state:
+        state = values.text_bytes(context.trace_state.to_header())
+        if not tc.tc_draft_put_bytes(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, NULL, 0,
+                                     <const uint8_t *><char *>state, len(state)):
+            raise MemoryError
+    dropped = values.put_inner_attributes(draft, attributes, recorder.max_link_attributes, recorder.max_length)
+    tc.tc_store_u32(draft.data + content_at + 28, dropped)
+    tc.tc_draft_close(draft, content_at)
+    tc.tc_draft_settle_link(draft, recorder.max_links)
+
+
+cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, bytes content) noexcept:
+    """Append one of the rare items; without room for it the record goes without."""
+    cdef uint32_t at = draft.length
+    if not tc.tc_draft_put_bytes(draft, type, key_id, NULL, 0, <const uint8_t *><char *>content, len(content)):
+        draft.length = at
+
+
+cdef void put_rare(Span span, tc.tc_draft *draft) noexcept:
+    """What few spans have: a name without an id, a status description, a tracestate."""
+    try:
+        if tc.tc_draft_body(draft).name_id == 0 and span.name:
+            put_item(draft, tc.TC_NAME, 0, values.text_bytes(str(span.name)))
+        if span.message is not None:
+            put_item(draft, tc.TC_MESSAGE, 0, values.text_bytes(span.message))
+        if span.trace_state:
+            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, values.text_bytes(span.trace_state.to_header()))
+        if span.parent_state is not None:
+            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_PARENT_TRACE_STATE,
+                     values.text_bytes(span.parent_state.to_header()))
+    except Exception as error:
+        report("span_text", "name, status or tracestate of a span was not recorded: %s: %s",
+               type(error).__name__, error)
+
+
+cdef object readable(Span span):
+    """The span as an independent ReadableSpan, as it stands now."""
+    return readable_span_class()(
+        name=span.name,
+        context=span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes_kept(
+            values.read_attributes(span.draft.data + tc.TC_RECORD_HEAD_BYTES, span.draft.data + span.draft.length),
+            span.draft.dropped_attributes),
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.source.scope,
+    )
+
+
+cdef void tell_processor(Span span, object processor) noexcept:
+    try:
+        processor._on_ending(span)
+        processor.on_end(readable(span))
+    except Exception as error:
+        report("processor_error", "a span processor raised when a span ended: %s: %s", type(error).__name__, error)

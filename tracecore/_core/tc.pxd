@@ -1,0 +1,170 @@
+# Every C name that Cython sees: the whole native boundary on one screen.
+# What each means, who owns it and which thread may call it stands in csrc/tc_*.h.
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "tc_base.h" nogil:
+    ctypedef enum tc_status:
+        TC_OK, TC_FULL, TC_TOO_LARGE, TC_NO_MEMORY, TC_CORRUPT, TC_CLOSED
+    const char *tc_status_text(tc_status status)
+    uint32_t tc_load_u32(const void *p)
+    uint64_t tc_load_u64(const void *p)
+    void tc_store_u32(void *p, uint32_t v)
+    void tc_store_u64(void *p, uint64_t v)
+    uint64_t tc_load_be64(const void *p)
+    void tc_store_be64(void *p, uint64_t v)
+    bint TC_LIKELY(bint x)
+    bint TC_UNLIKELY(bint x)
+
+
+cdef extern from "tc_clock.h" nogil:
+    ctypedef struct tc_clock:
+        uint64_t read_at_ns
+        int64_t offset_ns
+    uint64_t tc_clock_monotonic_ns()
+    int64_t tc_clock_offset_ns(tc_clock *clock, uint64_t now_ns)
+
+
+cdef extern from "tc_ids.h" nogil:
+    tc_status tc_ids_init()
+    void tc_ids_trace(uint8_t *out)
+    void tc_ids_span(uint8_t *out)
+    uint32_t tc_ids_generation()
+
+
+cdef extern from "tc_strings.h" nogil:
+    const uint32_t TC_STRINGS_MAX
+    ctypedef struct tc_string:
+        const uint8_t *bytes
+        uint32_t length
+    ctypedef struct tc_strings:
+        uint32_t n
+        uint32_t n_bytes
+    tc_strings *tc_strings_new(uint32_t max_length)
+    void tc_strings_free(tc_strings *strings)
+    uint32_t tc_strings_intern(tc_strings *strings, const uint8_t *bytes, uint32_t length, uint32_t limit)
+    tc_string tc_strings_view(const tc_strings *strings, uint32_t id)
+
+
+cdef extern from "tc_record.h" nogil:
+    const uint32_t TC_RECORD_HEAD_BYTES
+    const uint32_t TC_EVENT_HEAD_BYTES, TC_LINK_HEAD_BYTES
+    const uint32_t TC_FLAG_HAS_IS_REMOTE, TC_FLAG_IS_REMOTE
+    const int TC_PARENT_FLAGS_SHIFT
+    const uint8_t TC_HAS_PARENT
+    ctypedef enum tc_item_type:
+        TC_NULL, TC_FALSE, TC_TRUE, TC_INT, TC_DOUBLE, TC_STR, TC_WTF8, TC_BYTES, TC_BIGINT
+        TC_ARRAY, TC_MAP, TC_EVENT, TC_LINK, TC_NAME, TC_MESSAGE, TC_EXTRA
+    ctypedef enum tc_extra:
+        TC_EXTRA_TRACE_STATE, TC_EXTRA_PARENT_TRACE_STATE, TC_EXTRA_DROPPED
+    ctypedef struct tc_header:
+        uint32_t length
+        uint16_t scope
+        uint8_t type
+        uint8_t flags
+    ctypedef struct tc_body:
+        uint8_t trace_id[16]
+        uint8_t span_id[8]
+        uint8_t parent_span_id[8]
+        uint64_t start_ns
+        uint64_t end_ns
+        uint32_t name_id
+        uint32_t flags
+        uint8_t kind
+        uint8_t status
+        uint16_t n_attributes
+        uint32_t dropped_attributes
+    ctypedef struct tc_item:
+        tc_item_type type
+        bint dead
+        uint32_t key_id
+        const uint8_t *key_view
+        uint32_t key_length
+        const uint8_t *payload_view
+        uint32_t payload_length
+    int tc_item_next(const uint8_t **at, const uint8_t *end, tc_item *item)
+
+    ctypedef struct tc_draft:
+        uint8_t *data
+        uint32_t length
+        uint32_t n_attributes, n_events, n_links
+        uint32_t dropped_attributes, dropped_events, dropped_links
+    ctypedef struct tc_draft_pool:
+        tc_draft *first
+        uint32_t n
+    tc_draft *tc_draft_take(tc_draft_pool *pool)
+    void tc_draft_give_back(tc_draft_pool *pool, tc_draft *draft)
+    void tc_draft_pool_clear(tc_draft_pool *pool)
+    tc_header *tc_draft_header(tc_draft *draft)
+    tc_body *tc_draft_body(tc_draft *draft)
+    uint8_t *tc_draft_reserve(tc_draft *draft, uint32_t n)
+    bint tc_draft_put_tag(tc_draft *draft, tc_item_type type, uint32_t key_id,
+                          const uint8_t *key, uint32_t key_length)
+    bint tc_draft_put_word(tc_draft *draft, tc_item_type type, uint32_t key_id,
+                           const uint8_t *key, uint32_t key_length, uint64_t word)
+    bint tc_draft_put_bytes(tc_draft *draft, tc_item_type type, uint32_t key_id,
+                            const uint8_t *key, uint32_t key_length, const uint8_t *bytes, uint64_t n)
+    uint32_t tc_draft_open(tc_draft *draft, tc_item_type type, uint32_t key_id,
+                           const uint8_t *key, uint32_t key_length)
+    void tc_draft_close(tc_draft *draft, uint32_t content_at)
+    void tc_draft_settle_attribute(tc_draft *draft, uint32_t at, uint32_t key_id, uint32_t limit)
+    void tc_draft_settle_event(tc_draft *draft, uint32_t limit)
+    void tc_draft_settle_link(tc_draft *draft, uint32_t limit)
+    void tc_draft_finish(tc_draft *draft, uint16_t scope)
+
+
+cdef extern from "tc_ring.h" nogil:
+    const uint64_t TC_RING_MIN_BYTES, TC_RING_MAX_BYTES
+    ctypedef struct tc_ring:
+        uint64_t n_bytes
+        uint64_t n_written, n_dropped, n_taken, indirect_bytes
+    tc_ring *tc_ring_new(uint64_t n_bytes)
+    void tc_ring_free(tc_ring *ring)
+    void tc_ring_prefault(tc_ring *ring)
+    tc_status tc_ring_put_spsc(tc_ring *ring, const uint8_t *record)
+    uint64_t tc_ring_n_waiting(tc_ring *ring)
+    void tc_ring_reset_in_child(tc_ring *ring)
+
+
+cdef extern from "tc_batch.h" nogil:
+    ctypedef struct tc_batch:
+        uint64_t n_bytes
+        uint32_t n
+    void tc_batch_init(tc_batch *batch)
+    void tc_batch_clear(tc_batch *batch)
+    tc_status tc_batch_take(tc_batch *batch, tc_ring *ring, uint32_t max_records, uint64_t max_bytes)
+    const uint8_t *tc_batch_record_view(const tc_batch *batch, uint32_t i)
+
+
+cdef extern from "tc_pb.h" nogil:
+    ctypedef struct tc_bytes:
+        uint8_t *data
+        uint64_t n, capacity
+        bint failed
+    void tc_bytes_clear(tc_bytes *bytes)
+    void tc_pb_bytes(tc_bytes *bytes, uint32_t field, const uint8_t *value, uint64_t n)
+    void tc_pb_varint(tc_bytes *bytes, uint32_t field, uint64_t value)
+
+
+cdef extern from "tc_otlp.h" nogil:
+    ctypedef struct tc_otlp_names:
+        const tc_strings *strings
+        const tc_strings *scopes
+        const uint8_t *resource
+        uint64_t resource_bytes
+    tc_status tc_otlp_request(tc_bytes *out, const tc_batch *batch, uint32_t first, uint32_t n,
+                              const tc_otlp_names *names, uint64_t *n_lost_attributes)
+    tc_status tc_otlp_attributes(tc_bytes *out, uint32_t field, const uint8_t *items, uint64_t n_bytes,
+                                 const tc_strings *strings, uint64_t *n_lost_attributes)
+
+
+cdef extern from "tc_wake.h" nogil:
+    ctypedef struct tc_wake:
+        bint is_sleeping
+    tc_status tc_wake_init(tc_wake *wake)
+    void tc_wake_destroy(tc_wake *wake)
+    tc_status tc_wake_init_in_child(tc_wake *wake)
+    uint64_t tc_wake_generation(tc_wake *wake)
+    void tc_wake_all(tc_wake *wake)
+    bint tc_wake_wait(tc_wake *wake, uint64_t seen, uint64_t timeout_ns, bint hint)

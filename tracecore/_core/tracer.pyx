@@ -1,0 +1,551 @@
+# cython: binding=False
+"""Tracer: start_span and start_as_current_span.
+
+    parent    the span in the given or current OpenTelemetry Context
+    verdict   one comparison, or the user's sampler
+    ids, clock, draft
+    context   an OpenTelemetry Context dict with the span in it, set in the API's own ContextVar
+
+Nothing of the API is patched or replaced. The Context is the API's class, the ContextVar is the one
+inside the API's runtime context: whatever else reads or sets contexts sees these and is seen. Where
+the application has installed another runtime context, its attach and detach are called.
+"""
+
+cimport cython
+from cpython.contextvars cimport PyContextVar_Get, PyContextVar_Reset, PyContextVar_Set
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem, PyDict_Size, PyDict_Update
+from cpython.object cimport PyObject, PyTypeObject, Py_TYPE
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+import opentelemetry.context as context_api
+from opentelemetry.context.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span as ApiSpan
+from opentelemetry.trace import Tracer as ApiTracer
+from opentelemetry.trace.propagation import _SPAN_KEY
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
+
+from tracecore._core cimport ids, tc, values
+from tracecore._core.recorder cimport (
+    BRANCH_LOCAL_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_REMOTE_SAMPLED, BRANCH_ROOT,
+    RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
+)
+from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new_span, new_unsampled_span
+from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
+from tracecore._core.decorate import decorate
+from tracecore.errors import report
+
+cdef extern from *:
+    """
+    /* An instance without the class's Python-level __call__ and __init__ (dict has neither to run).
+     *
+     * CPython's documented vectorcall protocol and two class attributes, for a class that Cython has
+     * no syntax for: calling an instance calls the function at `offset` in it. */
+    static PyObject *tc_new_instance(PyTypeObject *type, PyObject *arguments) {
+        return type->tp_new(type, arguments, NULL);
+    }
+    static int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, PyObject *enter, PyObject *exit) {
+        type->tp_vectorcall_offset = offset;
+        type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+        type->tp_call = PyVectorcall_Call;
+        if (PyDict_SetItemString(type->tp_dict, "__enter__", enter) < 0) return -1;
+        if (PyDict_SetItemString(type->tp_dict, "__exit__", exit) < 0) return -1;
+        PyType_Modified(type);
+        return 0;
+    }
+    """
+    object tc_new_instance(PyTypeObject *type, object arguments)
+    int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, object enter, object exit) except -1
+
+cdef extern from "Python.h":
+    ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject *const *args, size_t nargsf,
+                                         PyObject *kwnames) except NULL
+    Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
+
+cdef object SPAN_KEY = _SPAN_KEY
+cdef object NO_STATE = DEFAULT_TRACE_STATE
+cdef dict CONTEXT_MODULE = vars(context_api)
+cdef object RUNTIME_NAME = "_RUNTIME_CONTEXT"
+cdef object CONTEXT = Context
+cdef tuple NO_ARGUMENTS = ()
+cdef object INTERNAL = SpanKind.INTERNAL
+cdef object SERVER = SpanKind.SERVER
+cdef object CLIENT = SpanKind.CLIENT
+cdef object PRODUCER = SpanKind.PRODUCER
+cdef object CONSUMER = SpanKind.CONSUMER
+
+
+# ---- the current context -------------------------------------------------------------------------
+
+# The API's runtime context may be replaced at any time (tests and third parties do), so it is looked
+# up by name each time; what belongs to the last one seen is kept beside it.
+cdef object known_runtime = None
+cdef object known_variable = None   # its ContextVar, None when it is not the API's own class
+
+
+cdef object learn_runtime(object runtime):
+    """The ContextVar of the API's own runtime context, None for any other."""
+    global known_runtime, known_variable
+    variable = None
+    if type(runtime) is ContextVarsRuntimeContext:
+        variable = getattr(runtime, "_current_context", None)
+        if type(variable).__name__ != "ContextVar":
+            variable = None
+    known_runtime, known_variable = runtime, variable
+    return variable
+
+
+cdef inline object current_variable():
+    cdef PyObject *runtime = PyDict_GetItemWithError(CONTEXT_MODULE, RUNTIME_NAME)
+    if runtime == <PyObject *>known_runtime:
+        return known_variable
+    if runtime == NULL:
+        return None
+    return learn_runtime(<object>runtime)
+
+
+cdef inline object current_context(object variable):
+    cdef PyObject *value = NULL
+    if variable is None:
+        return context_api.get_current()
+    PyContextVar_Get(variable, NULL, &value)
+    if value == NULL:
+        return CONTEXT()
+    context = <object>value
+    Py_DECREF(context)
+    return context
+
+
+cdef object with_span(object base, SpanBase span):
+    """A Context like `base` with `span` as its current span."""
+    cdef object context
+    if type(base) is not CONTEXT:
+        return context_api.set_value(SPAN_KEY, span, base)
+    context = tc_new_instance(<PyTypeObject *>CONTEXT, NO_ARGUMENTS)
+    if not (PyDict_Size(base) == 1 and PyDict_GetItemWithError(base, SPAN_KEY) != NULL) and PyDict_Size(base) != 0:
+        PyDict_Update(context, base)  # the dict's own, past Context's refusal to change
+    PyDict_SetItem(context, SPAN_KEY, span)
+    return context
+
+
+# ---- starting a span ---------------------------------------------------------------------------------
+
+@cython.final
+cdef class Tracer(SpanSource):
+    """Starts spans of one instrumentation scope.
+
+    Arguments: the provider's Recorder, the scope's id in its Origin, the InstrumentationScope.
+    Threads: any.
+    Source: specification, trace/api.md "Tracer", trace/sdk.md.
+    """
+
+    def __cinit__(self, Recorder recorder not None, unsigned short scope_id, object scope):
+        self.recorder = recorder
+        self.scope_id = scope_id
+        self.scope = scope
+
+    @property
+    def instrumentation_scope(self):
+        return self.scope
+
+    @property
+    def resource(self):
+        return self.recorder.origin.resource
+
+    @property
+    def sampler(self):
+        return self.recorder.sampler
+
+    def start_span(self, name, context=None, kind=INTERNAL, attributes=None, links=(), start_time=None,
+                   record_exception=True, set_status_on_exception=True):
+        """Start a span without making it current; end it with end() or by using it in a `with`."""
+        return self.begin(name, context, None, kind, attributes, links, start_time, record_exception,
+                          set_status_on_exception)
+
+    def start_as_current_span(self, name, context=None, kind=INTERNAL, attributes=None, links=(), start_time=None,
+                              record_exception=True, set_status_on_exception=True, end_on_exit=True):
+        """Start a span on entering a `with`, make it current, and end it on leaving.
+
+        Also a decorator for functions, coroutine functions, generators and async generators: one
+        span a call, which for a generator is current only while its own code runs.
+        """
+        cdef SpanScope scope = SpanScope.__new__(SpanScope)
+        scope.vectorcall = scope_call
+        scope.tracer = self
+        scope.name = name
+        scope.context = context
+        scope.kind = kind
+        scope.attributes = attributes
+        scope.links = links
+        scope.start_time = start_time
+        scope.record_exceptions = record_exception
+        scope.set_status_on_exceptions = set_status_on_exception
+        scope.end_on_exit = end_on_exit
+        return scope
+
+    cdef SpanBase begin(self, object name, object context, object current, object kind, object attributes,
+                        object links, object start_time, bint record_exceptions, bint set_status_on_exceptions):
+        cdef Recorder recorder = self.recorder
+        cdef SpanBase span
+        cdef SpanBase ours = None
+        cdef Span recorded
+        cdef object foreign = None       # SpanContext of a parent that is not ours
+        cdef object state = None         # tracestate of the parent, then of the span
+        cdef object parent_state = None
+        cdef object verdict
+        cdef PyObject *found
+        cdef bint has_parent = False, is_remote = False, sampled, recording
+        cdef uint8_t parent_flags = 0
+        cdef uint8_t trace_id[16]
+        cdef uint8_t parent_id[8]
+        cdef branch which = BRANCH_ROOT
+        cdef rule r
+        cdef uint64_t now
+
+        recorder.notice_fork()
+        recorder.n_started += 1
+
+        # -- parent
+        if context is not None:
+            current = context
+        elif current is None:
+            current = current_context(current_variable())
+        found = find_span(current)  # borrowed from `current`
+        if found != NULL:
+            if Py_TYPE(<object>found) == <PyTypeObject *>Span or Py_TYPE(<object>found) == <PyTypeObject *>UnsampledSpan:
+                ours = <SpanBase>found
+                has_parent = True
+                parent_flags = ours.trace_flags
+                state = ours.trace_state
+                memcpy(trace_id, ours.trace_id, 16)
+                memcpy(parent_id, ours.span_id, 8)
+            else:
+                foreign = foreign_parent(<object>found)
+                if foreign is not None:
+                    try:
+                        id_to_bytes(foreign.trace_id, trace_id, 16)
+                        id_to_bytes(foreign.span_id, parent_id, 8)
+                        parent_flags = foreign.trace_flags & 0xff
+                        is_remote = foreign.is_remote
+                        state = foreign.trace_state
+                        has_parent = True
+                    except Exception as error:
+                        report("parent_context", "a parent's SpanContext could not be read: %s", error)
+                        foreign = None
+        if has_parent:
+            if is_remote:
+                which = BRANCH_REMOTE_SAMPLED if parent_flags & 1 else BRANCH_REMOTE_NOT_SAMPLED
+            else:
+                which = BRANCH_LOCAL_SAMPLED if parent_flags & 1 else BRANCH_LOCAL_NOT_SAMPLED
+        elif recorder.id_generator is None:
+            ids.new_trace_id(trace_id)
+        else:
+            foreign_trace_id(recorder.id_generator, trace_id)
+
+        # -- verdict
+        r = recorder.rules[<int>which]
+        if r.kind == RULE_ON:
+            sampled = recording = True
+        elif r.kind == RULE_OFF:
+            sampled = recording = False
+        elif r.kind == RULE_RATIO:
+            sampled = recording = tc.tc_load_be64(trace_id + 8) < r.bound
+        else:
+            sampled = recording = False
+            parent_state = state
+            verdict = ask(recorder.sampler, context, id_from_bytes(trace_id, 16), name, kind, attributes, links)
+            if verdict is not None:
+                recording, sampled, attributes, state = verdict
+            if parent_state is state or not has_parent:
+                parent_state = None
+            elif parent_state is None:
+                parent_state = NO_STATE
+
+        # -- the span
+        if recording:
+            recorded = new_span(self, name)
+            if recorded is None:
+                recorder.n_no_memory += 1
+                recording = sampled = False
+        if not recording:
+            recorder.n_unsampled += 1
+            span = new_unsampled_span()
+        else:
+            span = recorded
+        memcpy(span.trace_id, trace_id, 16)
+        if recorder.id_generator is None:
+            ids.new_span_id(span.span_id)
+        else:
+            foreign_span_id(recorder.id_generator, span.span_id)
+        span.trace_flags = (1 if sampled else 0) | (parent_flags & 2 if has_parent else recorder.random_flag)
+        span.trace_state = state
+        span.generation = recorder.generation
+        if not recording:
+            span.offset_ns = ours.offset_ns if ours is not None else 0
+            return span
+
+        now = tc.tc_clock_monotonic_ns()
+        if ours is not None and ours.offset_ns != 0 and ours.generation == recorder.generation:
+            recorded.offset_ns = ours.offset_ns
+        else:
+            recorded.offset_ns = tc.tc_clock_offset_ns(&recorder.clock, now)
+        if start_time is None:
+            recorded.start_ns = now + <uint64_t>recorded.offset_ns
+        else:
+            recorded.start_ns = explicit_start(start_time, now + <uint64_t>recorded.offset_ns)
+        recorded.has_parent = has_parent
+        if has_parent:
+            memcpy(recorded.parent_span_id, parent_id, 8)
+            recorded.parent_flags = parent_flags
+            recorded.parent_is_remote = is_remote
+            recorded.parent_context = foreign
+            recorded.parent_state = parent_state
+        if kind is not INTERNAL:
+            recorded.kind_code = kind_code(kind)
+        recorded.record_exceptions = record_exceptions
+        recorded.set_status_on_exceptions = set_status_on_exceptions
+        if attributes:
+            values.put_attributes(recorded.draft, attributes, recorder.max_attributes, recorder.max_span_length)
+        if links:
+            put_links(recorded, links)
+        if recorder.processor is not None:
+            tell_processor(recorder.processor, recorded, context)
+        return recorded
+
+
+ApiTracer.register(Tracer)
+
+
+cdef uint8_t kind_code(object kind) noexcept:
+    # By identity: an Enum member's hash is Python code.
+    if kind is SERVER:
+        return 1
+    if kind is CLIENT:
+        return 2
+    if kind is PRODUCER:
+        return 3
+    if kind is CONSUMER:
+        return 4
+    if kind is not INTERNAL:
+        report("kind", "kind=%r: expected a SpanKind, INTERNAL is used", kind)
+    return 0
+
+
+cdef inline PyObject *find_span(object context) except? NULL:
+    """The current span of a Context, borrowed; NULL without one."""
+    if type(context) is CONTEXT:
+        return PyDict_GetItemWithError(context, SPAN_KEY)
+    return find_span_slowly(context)
+
+
+cdef PyObject *find_span_slowly(object context) except? NULL:
+    """The span in a Context of a class of somebody's own, kept alive by that Context."""
+    span = context_api.get_value(SPAN_KEY, context)
+    return NULL if span is None else <PyObject *>span
+
+
+cdef object foreign_parent(object span):
+    """The SpanContext of a parent span that is not ours; None if it makes no parent."""
+    try:
+        if not isinstance(span, ApiSpan):
+            return None
+        context = span.get_span_context()
+        return context if context is not None and context.is_valid else None
+    except Exception as error:
+        report("parent_context", "a parent span's context could not be read: %s: %s", type(error).__name__, error)
+        return None
+
+
+cdef object ask(object sampler, object context, object trace_id, object name, object kind, object attributes,
+                object links):
+    """The user's sampler's verdict: (recording, sampled, attributes, trace_state); None if it failed."""
+    try:
+        result = sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
+        decision = result.decision
+        return decision.is_recording(), decision.is_sampled(), result.attributes, result.trace_state
+    except Exception as error:
+        report("sampler_error", "the sampler raised, the span is not sampled: %s: %s", type(error).__name__, error)
+        return None
+
+
+cdef int foreign_trace_id(object generator, uint8_t *out) noexcept:
+    try:
+        id_to_bytes(generator.generate_trace_id(), out, 16)
+    except Exception as error:
+        report("id_generator_error", "the id generator raised, another id is used: %s", error)
+        ids.new_trace_id(out)
+    return 0
+
+
+cdef int foreign_span_id(object generator, uint8_t *out) noexcept:
+    try:
+        id_to_bytes(generator.generate_span_id(), out, 8)
+    except Exception as error:
+        report("id_generator_error", "the id generator raised, another id is used: %s", error)
+        ids.new_span_id(out)
+    return 0
+
+
+cdef uint64_t explicit_start(object start_time, uint64_t now) noexcept:
+    cdef uint64_t given
+    try:
+        given = start_time
+        return given
+    except Exception as error:
+        report("start_time", "start_time=%r: expected nanoseconds since the epoch: %s", start_time, error)
+        return now
+
+
+cdef void put_links(Span span, object links) noexcept:
+    try:
+        for link in links:
+            span.put_link(link)
+    except Exception as error:
+        report("link_refused", "links %r were not recorded: %s", type(links).__name__, error)
+
+
+cdef void tell_processor(object processor, Span span, object context) noexcept:
+    try:
+        processor.on_start(span, parent_context=context)
+    except Exception as error:
+        report("processor_error", "a span processor raised when a span started: %s: %s", type(error).__name__, error)
+
+
+# ---- the span as the current one -----------------------------------------------------------------------
+
+cdef class BoundToInstance:
+    """`__enter__` and `__exit__` of a SpanScope.
+
+    Looking one up on an instance gives the instance itself, whose vectorcall tells by the number of
+    arguments what is wanted; so a `with` makes no bound methods. Looking it up on the class, as
+    contextlib.ExitStack does, gives an ordinary function.
+    """
+    cdef object function
+
+    def __cinit__(self, function):
+        self.function = function
+
+    def __get__(self, instance, owner):
+        return self.function if instance is None else instance
+
+
+@cython.final
+@cython.freelist(64)
+@cython.no_gc
+cdef class SpanScope:
+    """What start_as_current_span returns: a context manager and a decorator.
+
+    no_gc: whatever the caller passed is let go on entering or with the scope, and the token on
+    leaving; a cycle through a scope that is never left is one the caller tied.
+    """
+    cdef vectorcallfunc vectorcall
+    cdef Tracer tracer
+    cdef object name, context, kind, attributes, links, start_time
+    cdef SpanBase span          # while entered
+    cdef object token
+    cdef bint record_exceptions, set_status_on_exceptions, end_on_exit
+
+    @property
+    def args(self) -> tuple:
+        """What the scope was made with, in the order of start_as_current_span."""
+        return (self.name, self.context, self.kind, self.attributes, self.links, self.start_time,
+                self.record_exceptions, self.set_status_on_exceptions, self.end_on_exit)
+
+    def again(self):
+        """Return a scope like this one, not entered: what a decorated function enters on each call."""
+        return self.tracer.start_as_current_span(*self.args)
+
+    def start(self):
+        """Start the span without making it current: (span, record_exception, set_status_on_exception)."""
+        span = self.tracer.begin(self.name, self.context, None, self.kind, self.attributes, self.links,
+                                 self.start_time, self.record_exceptions, self.set_status_on_exceptions)
+        return span, self.record_exceptions, self.set_status_on_exceptions
+
+    cdef object enter(self):
+        cdef object variable, current, context
+        cdef SpanBase span
+        if self.span is not None:
+            raise RuntimeError("this start_as_current_span(...) is already entered; call it again for another span")
+        variable = current_variable()
+        current = current_context(variable)
+        span = self.tracer.begin(self.name, self.context, current, self.kind, self.attributes, self.links,
+                                 self.start_time, self.record_exceptions, self.set_status_on_exceptions)
+        context = with_span(current, span)
+        if variable is not None:
+            self.token = PyContextVar_Set(variable, context)
+        else:
+            self.token = context_api.attach(context)
+        self.span = span
+        return span
+
+    cdef int leave(self, object error) except -1:
+        """Detach, record what was raised, end: the order of opentelemetry.trace.use_span."""
+        cdef SpanBase span = self.span
+        cdef object token = self.token
+        cdef uint64_t now
+        if span is None:
+            return 0
+        self.span = None
+        self.token = None
+        detach(self.tracer.recorder, token)
+        if type(span) is Span:
+            # GeneratorExit, KeyboardInterrupt and their like are no errors of the operation.
+            if error is not None and not (<Span>span).ended and isinstance(error, Exception):
+                (<Span>span).note_exception(error, False)
+            if self.end_on_exit:
+                if (<Span>span).ended:
+                    (<Span>span).end()  # counts and reports the second end
+                else:
+                    now = (<Span>span).now_ns()
+                    (<Span>span).finish(now if now > (<Span>span).start_ns else (<Span>span).start_ns)
+        return 0
+
+
+cdef int detach(Recorder recorder, object token) except -1:
+    """Put the context back as it was. Left in another context than it was entered in (a generator
+    closed elsewhere), there is nothing to put back: counted, never raised, never a traceback."""
+    cdef object variable = current_variable()
+    try:
+        if variable is not None and token is not None:
+            PyContextVar_Reset(variable, token)
+        else:
+            CONTEXT_MODULE[RUNTIME_NAME].detach(token)
+    except Exception:
+        recorder.n_detach_failed += 1
+    return 0
+
+
+cdef PyObject *scope_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) except NULL:
+    """A SpanScope called: () is __enter__, (type, value, traceback) is __exit__, (function) decorates."""
+    cdef SpanScope scope = <SpanScope>callable
+    cdef Py_ssize_t n = PyVectorcall_NARGS(nargsf)
+    cdef object result = None
+    if kwnames != NULL:
+        raise TypeError("a span scope takes no keyword arguments")
+    if n == 0:
+        result = scope.enter()
+    elif n == 3:
+        scope.leave(<object>args[1])
+    elif n == 1:
+        result = decorate(scope, <object>args[0])
+    else:
+        raise TypeError("a span scope decorates one function or enters a with; it got %d arguments" % n)
+    Py_INCREF(result)
+    return <PyObject *>result
+
+
+def enter_scope(scope):
+    return scope()
+
+
+def exit_scope(scope, exc_type, exc_val, exc_tb):
+    return scope(exc_type, exc_val, exc_tb)
+
+
+cdef SpanScope PROBE = SpanScope.__new__(SpanScope)
+tc_make_callable(<PyTypeObject *>SpanScope, <char *>&PROBE.vectorcall - <char *><PyObject *>PROBE,
+                 BoundToInstance(enter_scope), BoundToInstance(exit_scope))
+PROBE = None

@@ -1,0 +1,326 @@
+"""Settings: what the environment and the caller ask for, checked once and turned into typed values.
+
+The only file that reads ``os.environ``.  Each variable has one reader, which returns a usable value always:
+
+    unset or blank   the default the caller passed
+    wrong            the default, and one warning that names variable, value, expectation and default
+    wrong limit      ConfigurationError: a span limit that is ignored can cost the process its memory,
+                     and opentelemetry-sdk refuses it too
+
+What is passed to a function in code is checked by `settings` and refused with a ConfigurationError: the
+caller is there to read it.  The environment belongs to whoever deploys, and only warns.
+
+Readers look at the environment each time they are called; nothing is cached here.
+
+Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeGuard
+
+import msgspec
+
+from tracecore.errors import ConfigurationError, report
+
+__all__ = [
+    "Settings",
+    "bsp_export_timeout_ms",
+    "bsp_max_export_batch_size",
+    "bsp_max_queue_size",
+    "bsp_schedule_delay_ms",
+    "environment",
+    "limit",
+    "resource_attributes",
+    "resource_detectors",
+    "sdk_disabled",
+    "service_name",
+    "set_default",
+    "settings",
+    "traces_exporters",
+    "traces_sampler",
+    "traces_sampler_arg",
+]
+
+DEFAULT_RING_BYTES: Final = 4 << 20
+"""Four MiB hold some ten thousand spans of ordinary size: seconds of a busy service, while no receiver answers."""
+MIN_RING_BYTES: Final = 64 << 10
+MAX_RING_BYTES: Final = 1 << 30
+
+DEFAULT_BATCH: Final = 4096
+"""Spans in one export at most: large enough that a request's fixed cost is small beside its content."""
+MAX_BATCH: Final = 65536
+
+DEFAULT_DELAY_S: Final = 5.0
+"""Seconds between exports while a batch is not full (the specification's default)."""
+DEFAULT_EXPORT_TIMEOUT_S: Final = 30.0
+"""Seconds one export may take, retries included (the specification's default)."""
+MAX_SECONDS: Final = 3600.0
+"""An hour: a longer delay or timeout is a unit taken for another."""
+
+_MAX_MS: Final = int(MAX_SECONDS * 1000)
+_MAX_QUEUE_SIZE: Final = 2**31 - 1
+
+
+# --- the environment ------------------------------------------------------------------------------------------
+
+
+def environment() -> Mapping[str, str]:
+    """Return a read-only live view of the environment, for readers that live with what they configure."""
+    return MappingProxyType(os.environ)
+
+
+def set_default(variable: str, value: str) -> None:
+    """Set a variable that is not set: for this process and those it starts."""
+    os.environ.setdefault(variable, value)
+
+
+def sdk_disabled() -> bool:
+    """Return whether OTEL_SDK_DISABLED is "true"; every other text but "false" is warned about and means no."""
+    variable = "OTEL_SDK_DISABLED"
+    value = _text(variable)
+    if value is None:
+        return False
+    known = {"true": True, "false": False}.get(value.lower())
+    if known is None:
+        _warn(variable, value, "true or false", False)
+        return False
+    return known
+
+
+def service_name() -> str | None:
+    """Return OTEL_SERVICE_NAME as it stands, or None when unset or empty."""
+    return os.environ.get("OTEL_SERVICE_NAME") or None
+
+
+def resource_attributes() -> dict[str, str]:
+    """Return OTEL_RESOURCE_ATTRIBUTES: ``key=value,key=value``, values percent-decoded, the last of a key wins.
+
+    An item without "=" or without a key is left out; all such items of the variable are named in one warning.
+
+    Source: specification, resource/sdk.md, "Specifying resource information via an environment variable".
+    """
+    variable = "OTEL_RESOURCE_ATTRIBUTES"
+    attributes: dict[str, str] = {}
+    wrong: list[str] = []
+    for item in (_text(variable) or "").split(","):
+        key, equals, value = item.partition("=")
+        if equals and key.strip():
+            attributes[key.strip()] = _percent_decoded(value.strip())
+        elif item.strip():
+            wrong.append(item)
+    if wrong:
+        _warn(variable, ",".join(wrong), "key=value", "the other items")
+    return attributes
+
+
+def resource_detectors() -> list[str]:
+    """Return the names in OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, in order, blanks left out."""
+    return _names("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS")
+
+
+def traces_sampler() -> str | None:
+    """Return the name in OTEL_TRACES_SAMPLER, or None when unset or blank.  The sampling file knows the names."""
+    return _text("OTEL_TRACES_SAMPLER")
+
+
+def traces_sampler_arg() -> str | None:
+    """Return OTEL_TRACES_SAMPLER_ARG as it stands, or None when unset: what it means is the sampler's matter."""
+    return os.environ.get("OTEL_TRACES_SAMPLER_ARG")
+
+
+def traces_exporters() -> list[str] | None:
+    """Return the names in OTEL_TRACES_EXPORTER in order; [] for "none", None when unset or blank."""
+    names = _names("OTEL_TRACES_EXPORTER")
+    if not names:
+        return None
+    return [name for name in names if name.lower() != "none"]
+
+
+def limit(variable: str, default: int | None) -> int | None:
+    """Return a span limit from the environment: a count or a length, None for "no limit".
+
+    Unset gives `default`; set to nothing (``OTEL_SPAN_LINK_COUNT_LIMIT=``) lifts the limit, as in opentelemetry-sdk.
+
+    Raises: ConfigurationError for anything that is not a non-negative integer.
+    """
+    if variable not in os.environ:
+        return default
+    value = os.environ[variable].strip()
+    if not value:
+        return None
+    number = _integer(value)
+    if number is None or number < 0:
+        raise ConfigurationError(variable, value, "a non-negative integer")
+    return number
+
+
+def bsp_schedule_delay_ms(default: int = 5000) -> int:
+    """Return OTEL_BSP_SCHEDULE_DELAY: milliseconds between two exports, from 1 to an hour."""
+    return _whole_number("OTEL_BSP_SCHEDULE_DELAY", default, _MAX_MS)
+
+
+def bsp_max_queue_size(default: int = 2048) -> int:
+    """Return OTEL_BSP_MAX_QUEUE_SIZE: spans that may wait for export."""
+    return _whole_number("OTEL_BSP_MAX_QUEUE_SIZE", default, _MAX_QUEUE_SIZE)
+
+
+def bsp_max_export_batch_size(default: int = 512) -> int:
+    """Return OTEL_BSP_MAX_EXPORT_BATCH_SIZE: spans in one export at most, from 1 to 65536."""
+    return _whole_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default, MAX_BATCH)
+
+
+def bsp_export_timeout_ms(default: int = 30000) -> int:
+    """Return OTEL_BSP_EXPORT_TIMEOUT: milliseconds one export may take, from 1 to an hour."""
+    return _whole_number("OTEL_BSP_EXPORT_TIMEOUT", default, _MAX_MS)
+
+
+# --- the caller -----------------------------------------------------------------------------------------------
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tracing pipeline is built from.  Made by `settings`, which checks every field."""
+
+    service: str | None
+    """service.name; None leaves it to the resource (OTEL_SERVICE_NAME, then unknown_service)."""
+    endpoint: str | None
+    """Where spans go; None leaves it to the exporter's own variables."""
+    sample: object | None
+    """A probability from 0 to 1, a sampler object, or None for OTEL_TRACES_SAMPLER."""
+    ring_bytes: int
+    """Bytes for finished spans that wait for export, a power of two."""
+    batch: int
+    """Spans in one export at most."""
+    delay: float
+    """Seconds between two exports while no batch is full."""
+    export_timeout: float
+    """Seconds one export may take."""
+
+
+def settings(
+    *,
+    service: str | None = None,
+    endpoint: str | None = None,
+    sample: object | None = None,
+    ring_bytes: int = DEFAULT_RING_BYTES,
+    batch: int | None = None,
+    delay: float | None = None,
+    export_timeout: float | None = None,
+) -> Settings:
+    """Return checked settings.  `batch`, `delay` and `export_timeout` left out come from OTEL_BSP_*, else the default.
+
+    Units and ranges: `ring_bytes` a power of two from 64 KiB to 1 GiB; `batch` spans, 1 to 65536; `delay` and
+    `export_timeout` seconds, above 0 to 3600; `sample` 0 to 1, or an object with should_sample and get_description.
+
+    Raises: ConfigurationError, naming argument, value and range.
+    """
+    if batch is None:
+        batch = bsp_max_export_batch_size(DEFAULT_BATCH)
+    if delay is None:
+        delay = bsp_schedule_delay_ms(int(DEFAULT_DELAY_S * 1000)) / 1000
+    if export_timeout is None:
+        export_timeout = bsp_export_timeout_ms(int(DEFAULT_EXPORT_TIMEOUT_S * 1000)) / 1000
+    return Settings(
+        service=_checked_text("service", service),
+        endpoint=_checked_text("endpoint", endpoint),
+        sample=_checked_sample(sample),
+        ring_bytes=_checked_ring_bytes(ring_bytes),
+        batch=_checked_batch(batch),
+        delay=_checked_seconds("delay", delay),
+        export_timeout=_checked_seconds("export_timeout", export_timeout),
+    )
+
+
+def _checked_text(name: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    raise ConfigurationError(name, value, "a non-empty string")
+
+
+def _checked_sample(value: object) -> object | None:
+    if value is None:
+        return None
+    # By shape, not by class: a sampler written against opentelemetry-sdk is as good as one of ours.
+    if callable(getattr(value, "should_sample", None)) and callable(getattr(value, "get_description", None)):
+        return value
+    if _is_number(value) and 0.0 <= value <= 1.0:
+        return float(value)
+    raise ConfigurationError("sample", value, "a number from 0 to 1, or a sampler")
+
+
+def _checked_ring_bytes(value: object) -> int:
+    # A power of two has one bit set: the ring turns a position into an offset with one "and".
+    if _is_integer(value) and MIN_RING_BYTES <= value <= MAX_RING_BYTES and value & (value - 1) == 0:
+        return value
+    raise ConfigurationError("ring_bytes", value, f"a power of two from {MIN_RING_BYTES} to {MAX_RING_BYTES}")
+
+
+def _checked_batch(value: object) -> int:
+    if _is_integer(value) and 1 <= value <= MAX_BATCH:
+        return value
+    raise ConfigurationError("batch", value, f"an integer from 1 to {MAX_BATCH}")
+
+
+def _checked_seconds(name: str, value: object) -> float:
+    # NaN fails both comparisons and so is refused here too.
+    if _is_number(value) and 0.0 < value <= MAX_SECONDS:
+        return float(value)
+    raise ConfigurationError(name, value, f"seconds, above 0 and at most {MAX_SECONDS:.0f}")
+
+
+# --- reading values -------------------------------------------------------------------------------------------
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    # True is an int to Python, but "batch=True" is a mistake.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(variable: str) -> str | None:
+    """Return the variable without surrounding blanks, or None when that leaves nothing."""
+    return os.environ.get(variable, "").strip() or None
+
+
+def _names(variable: str) -> list[str]:
+    """Return the comma-separated names in a variable, blanks left out."""
+    return [name for item in os.environ.get(variable, "").split(",") if (name := item.strip())]
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _whole_number(variable: str, default: int, maximum: int) -> int:
+    """Return a number from 1 to `maximum`; anything else is warned about and gives `default`."""
+    text = os.environ.get(variable, "")
+    if not text.strip():
+        return default
+    number = _integer(text)
+    if number is None or not 1 <= number <= maximum:
+        _warn(variable, text, f"an integer from 1 to {maximum}", default)
+        return default
+    return number
+
+
+def _percent_decoded(text: str) -> str:
+    if "%" not in text:
+        return text
+    # Imported here: rarely needed, and it is a tenth of the time `import tracecore` may take.
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
+def _warn(variable: str, value: str, expected: str, used: object) -> None:
+    # One reason a variable, so that the second wrong variable is not held back behind the first.
+    report(f"invalid_{variable.lower()}", "%s=%r: expected %s; using %s", variable, value, expected, used)

@@ -1,0 +1,82 @@
+"""The contract between the pipeline and whatever takes finished spans away: bytes and a deadline in, an outcome out.
+
+    pipeline (one worker thread)                       exporter
+      batch, deadline  --------- export() ---------->  encode, send, retry until the deadline
+      counters, log    <-------- Outcome ------------  never an exception
+      stopping         --------- interrupt() ------->  no further pause between retries
+      stopped          --------- shutdown() -------->  connection closed
+
+Who calls: `export` and `shutdown` are the worker thread's; `interrupt` may come from any thread, but not from a
+signal handler.  An exporter keeps no span after `export` has returned: what it could not deliver is told in
+the outcome and is lost, and the caller counts it under `Outcome.reason`.
+
+This file is all that importing the package costs: each exporter is a module of its own, imported by whoever
+composes it, so a program that exports nowhere never loads an HTTP or TLS stack.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+__all__ = ["EncodedBatch", "Exporter", "Outcome"]
+
+
+class Outcome(NamedTuple):
+    """What became of one batch.  A value, never an exception: ``accepted + rejected == len(batch)``.
+
+    Reasons are names of counters and therefore stable:
+
+    ==================  =====================================================================
+    ``""``              everything was accepted (`message` may still carry the receiver's advice)
+    rejected_partial    the receiver answered with success but refused some of the spans
+    rejected_status     the receiver answered with a status that is not success
+    export_timeout      the deadline passed first
+    connection          no connection, a broken one, or a peer that does not speak the protocol
+    export_shutdown     the exporter had been shut down
+    encode              the batch could not be encoded or compressed
+    exporter_error      a fault in the exporter itself
+    ==================  =====================================================================
+    """
+
+    accepted: int
+    """Spans the receiver took."""
+    rejected: int
+    """Spans it did not take."""
+    reason: str
+    """The counter the rejected spans belong to; empty when there are none."""
+    message: str
+    """Words for the log: which endpoint, and what happened there.  Never a credential."""
+
+
+class EncodedBatch(Protocol):
+    """Finished spans as the native core hands them over."""
+
+    def __len__(self) -> int:
+        """Return the number of spans."""
+        ...
+
+    def otlp(self) -> bytes:
+        """Return the batch as one serialized ExportTraceServiceRequest; made without the GIL."""
+        ...
+
+
+class Exporter(Protocol):
+    """Something that delivers batches."""
+
+    def export(self, batch: EncodedBatch, deadline: float) -> Outcome:
+        """Deliver `batch`, or give up by `deadline` (seconds of ``time.monotonic()``).
+
+        Raises: nothing.  Threads: one at a time.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Stop pausing between retries and give up soon; every later export makes one attempt only.
+
+        Threads: any.
+        """
+        ...
+
+    def shutdown(self) -> None:
+        """Let go of connections and refuse every later export.  May be called more than once."""
+        ...

@@ -1,0 +1,1 @@
+"""Swap-in without touching code: what opentelemetry-instrument finds by entry point."""

@@ -1,0 +1,217 @@
+"""Pipeline: one exporter behind one queue, served by one worker thread.
+
+    span path      put ........ wake (a batch is full, or half the ring)
+    worker         wait -> take -> export(batch, deadline) -> count -> wait
+    anybody        force_flush, shutdown: ask, wake, wait until the deadline
+
+The worker starts when the first span arrives, in each process anew: importing and configuring
+start no thread, and a forked child gets its own. It is a bare thread, without `threading`'s locks
+on the span path, and stays a real one where gevent has replaced the module's functions.
+
+How the process ends -> what happens to queued spans:
+
+    normal exit, sys.exit()         atexit: the worker drains, one attempt a batch
+    multiprocessing child           the same, through multiprocessing's own exit
+    os._exit(), SIGKILL, crash      lost with the process
+    SIGTERM without a handler       lost: Python runs no exit code (install a handler that exits)
+    fork                            the parent keeps them; the child starts with none
+
+Source: specification, trace/sdk.md "Batching processor".
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+
+from tracecore._core.batch import Batch
+from tracecore._core.origin import Origin
+from tracecore._core.queue import SpanQueue
+from tracecore.errors import report
+from tracecore.exporters import Exporter, Outcome
+
+__all__ = ["Pipeline"]
+
+_RECOVERY_S = 1.0
+"""Pause after a fault of the worker itself (memory, as good as always), so that it does not spin."""
+
+
+class Pipeline:
+    """Delivers finished spans to one exporter.
+
+    Arguments: the provider's Origin; an Exporter; bytes of ring; spans a batch; seconds between
+    exports while no batch is full; seconds one export may take.
+    Threads: any.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        exporter: Exporter,
+        *,
+        ring_bytes: int,
+        batch: int,
+        delay: float,
+        export_timeout: float,
+    ) -> None:
+        self.exporter = exporter
+        self.queue = SpanQueue(origin, ring_bytes, batch, self._start_worker)
+        self._batch = batch
+        self._delay = delay
+        self._export_timeout = export_timeout
+        self._begin_process()
+
+    def _begin_process(self) -> None:
+        self._worker: int | None = None
+        self._worker_ended = False
+        self._flush_to = 0  # the worker exports everything written before this count without waiting
+        self._stop_by: float | None = None  # monotonic deadline of shutdown, once it was called
+        self._exported = 0
+        self._lost: dict[str, int] = {}
+        self._lost_attributes = 0
+
+    # ---- worker -------------------------------------------------------------------------------
+
+    def _start_worker(self) -> None:
+        start: Callable[..., int] = _thread.start_new_thread
+        gevent = sys.modules.get("gevent.monkey")
+        if gevent is not None:
+            start = gevent.get_original("_thread", "start_new_thread")
+        self._worker = start(self._work, ())
+        self._end_with_multiprocessing()
+
+    def _end_with_multiprocessing(self) -> None:
+        # A multiprocessing child leaves by os._exit after its own finalizers: atexit alone is too late.
+        util: Any = sys.modules.get("multiprocessing.util")
+        process: Any = sys.modules.get("multiprocessing.process")
+        if util is not None and process is not None and process.parent_process() is not None:
+            util.Finalize(None, self.shutdown, exitpriority=0)
+
+    def _work(self) -> None:
+        queue = self.queue
+        # Whatever HTTP client an exporter uses, its calls are no spans of the application.
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            queue.prefault()
+            while True:
+                seen = queue.wake_count()
+                try:
+                    if self._stop_by is not None:
+                        self._export_while(lambda: True)
+                        break
+                    if queue.n_accounted < self._flush_to:
+                        self._export_while(lambda: queue.n_accounted < self._flush_to)
+                    elif queue.wait(seen, self._delay):
+                        self._export_while(self._has_full_batch)
+                    else:
+                        written = queue.n_written
+                        self._export_while(lambda: queue.n_accounted < written)
+                except Exception as fault:
+                    report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
+                    if self._stop_by is not None:
+                        break
+                    queue.wait(queue.wake_count(), _RECOVERY_S)
+            self.exporter.shutdown()
+        except BaseException as fault:
+            report("worker_error", "the export worker ended: %s: %s", type(fault).__name__, fault)
+        finally:
+            detach(token)  # shutdown runs this on the caller's thread when there is no worker
+            self._worker_ended = True
+            queue.notify()
+
+    def _has_full_batch(self) -> bool:
+        return self.queue.n_written - self.queue.n_accounted >= self._batch
+
+    def _export_while(self, wanted: Callable[[], bool]) -> None:
+        while wanted() and (batch := self.queue.take()) is not None:
+            self._export(batch)
+
+    def _export(self, batch: Batch) -> None:
+        n = len(batch)
+        deadline = time.monotonic() + self._export_timeout
+        if self._stop_by is not None:
+            deadline = min(deadline, self._stop_by)
+        try:
+            outcome = self.exporter.export(batch, deadline)
+        except BaseException as fault:
+            outcome = Outcome(0, n, "exporter_error", f"{type(fault).__name__}: {fault}")
+        rejected = min(max(outcome.rejected, 0), n)
+        self._exported += n - rejected
+        if rejected:
+            reason = outcome.reason or "exporter_error"
+            self._lost[reason] = self._lost.get(reason, 0) + rejected
+            report(reason, "%d of %d spans were not exported: %s", rejected, n, outcome.message)
+        elif outcome.message:
+            report("exporter_message", "%s", outcome.message)
+        self._lost_attributes += batch.lost_attributes
+        self.queue.done(n)
+
+    # ---- anybody ------------------------------------------------------------------------------
+
+    def force_flush(self, timeout: float) -> bool:
+        """Export everything that ended before this call.
+
+        True when all of it was delivered within `timeout` seconds; False when some was not, or when
+        called by the exporter itself.
+        """
+        queue = self.queue
+        written = queue.n_written
+        if queue.n_accounted >= written:
+            return True
+        if _thread.get_ident() == self._worker:
+            return False
+        lost = sum(self._lost.values())
+        self._flush_to = max(self._flush_to, written)
+        queue.wake()
+        done = queue.wait_done(written, timeout, lambda: self._worker_ended)
+        return done and queue.n_accounted >= written and sum(self._lost.values()) == lost
+
+    def shutdown(self, timeout: float = 30.0) -> bool:
+        """Export what is queued, one attempt a batch, and end the worker.
+
+        False when `timeout` seconds were not enough; what was still queued then is given up and
+        counted. Later calls do nothing.
+        """
+        queue = self.queue
+        if self._stop_by is not None:
+            return True
+        self._stop_by = time.monotonic() + timeout
+        queue.close()
+        self.exporter.interrupt()
+        if self._worker is None:
+            # No span ever came, or no thread could be had: the little there is goes out from here.
+            self._work()
+        elif _thread.get_ident() == self._worker:
+            return False  # called by the exporter: the loop ends when it returns
+        else:
+            queue.wake()
+            queue.wait_done(sys.maxsize, timeout, lambda: self._worker_ended)
+        if not self._worker_ended:
+            n = queue.abandon()
+            report("shutdown_timeout", "%d queued spans were given up after %.1f s", n, timeout)
+            return False
+        return True
+
+    def reset_in_child(self) -> None:
+        """Start clean in a forked child, which has neither the worker nor its spans."""
+        was_shut_down = self._stop_by is not None
+        self.queue.reset_in_child()
+        self._begin_process()
+        if was_shut_down:
+            self._stop_by = 0.0
+            self._worker_ended = True
+
+    def counts(self) -> dict[str, Any]:
+        """Return what became of every span: written = waiting + exporting + exported + lost + abandoned."""
+        counts: dict[str, Any] = dict(self.queue.counts())
+        taken = counts.pop("taken")
+        counts["exported"] = self._exported
+        counts["lost"] = dict(self._lost)
+        counts["exporting"] = taken - self._exported - sum(self._lost.values())
+        counts["lost_attributes"] = self._lost_attributes
+        return counts

@@ -1,0 +1,46 @@
+"""SimpleSpanProcessor: exports each span as it ends, on the thread that ends it. For tests and consoles.
+
+Source: specification, trace/sdk.md "Simple processor".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+
+from tracecore.errors import report
+from tracecore.readable_span import ReadableSpan
+from tracecore.span_processor import SpanProcessor
+
+__all__ = ["SimpleSpanProcessor"]
+
+
+class SimpleSpanProcessor(SpanProcessor):
+    """Hands every sampled span to `span_exporter.export((span,))`. Threads: any, the exporter's as well."""
+
+    def __init__(self, span_exporter: Any, *, meter_provider: Any = None) -> None:
+        self.span_exporter = span_exporter
+        self._is_shut_down = False
+
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        if self._is_shut_down:
+            report("processor_shut_down", "a span ended after its SimpleSpanProcessor was shut down")
+            return
+        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            self.span_exporter.export((span,))
+        except Exception as fault:  # the application's request goes on
+            report("exporter_error", "%s: %s: %s", type(self.span_exporter).__name__, type(fault).__name__, fault)
+        finally:
+            detach(token)
+
+    def shutdown(self) -> None:
+        self._is_shut_down = True
+        self.span_exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return True
