@@ -20,4 +20,6 @@ from tracecore.provider import TracerProvider
 from tracecore.shortcuts import span, traced
 from tracecore.statistics import stats
 
+__version__ = "0.1.0"
+
 __all__ = ["ConfigurationError", "TracerProvider", "init", "span", "stats", "traced"]

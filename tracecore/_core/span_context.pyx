@@ -13,6 +13,9 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE, SpanContext
 
 from tracecore._core cimport tc
 
+cdef extern from "Python.h":
+    unsigned long long PyLong_AsUnsignedLongLongMask(object value) except? 0xffffffffffffffff
+
 cdef object NEW_TUPLE = tuple.__new__
 cdef object CONTEXT = SpanContext
 cdef object NO_STATE = DEFAULT_TRACE_STATE
@@ -36,10 +39,10 @@ cdef object id_from_bytes(const uint8_t *bytes, int n):
 
 
 cdef int id_to_bytes(object value, uint8_t *out, int n) except -1:
-    cdef bytes b = (int(value) & ((1 << (8 * n)) - 1)).to_bytes(n, "big")
-    cdef int i
-    for i in range(n):
-        out[i] = b[i]
+    if n == 16:
+        tc.tc_store_be64(out, PyLong_AsUnsignedLongLongMask(value >> 64))
+        out += 8
+    tc.tc_store_be64(out, PyLong_AsUnsignedLongLongMask(value))
     return 0
 
 

@@ -349,7 +349,6 @@ class OTLPHTTPExporter:
         self._wake = threading.Event()
         if self._interrupted:
             self._wake.set()
-        self._exporting = False
         self._disconnect()
         self._pid = pid
 
