@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 from opentelemetry.trace import Span, use_span
@@ -79,7 +79,7 @@ def _started(scope: Any) -> tuple[Span, Callable[[], Any]]:
     return span, step
 
 
-def _steps(scope: Any, generator: Any) -> Iterator[Any]:
+def _steps(scope: Any, generator: Any) -> Generator[Any, Any, Any]:
     span, step = _started(scope)
     try:
         resume, given = generator.send, None
@@ -103,7 +103,7 @@ def _steps(scope: Any, generator: Any) -> Iterator[Any]:
         span.end()
 
 
-async def _async_steps(scope: Any, generator: Any) -> AsyncIterator[Any]:
+async def _async_steps(scope: Any, generator: Any) -> AsyncGenerator[Any, Any]:
     span, step = _started(scope)
     try:
         resume, given = generator.asend, None

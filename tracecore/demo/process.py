@@ -73,6 +73,8 @@ class Child:
             self._popen = subprocess.Popen(
                 [*command, str(listener.fileno())],
                 env=dict(environment),
+                # Not the caller's: in a source checkout `python -m` would find an unbuilt package there.
+                cwd=directory,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -76,7 +76,7 @@ class Surroundings:
         """Open the database for one request; a SQLite connection stays with the thread that opened it."""
         return closing(sqlite3.connect(self.database, timeout=10))
 
-    def post(self, service: str, path: str, message: Mapping[str, object]) -> requests.Response:
+    def post(self, service: str, path: str, message: Mapping[str, Any]) -> requests.Response:
         """Send a message to another service."""
         return requests.post(self.peers[service] + path, json=message, timeout=SERVICE_TIMEOUT_S)
 
@@ -217,7 +217,7 @@ def charge(around: Surroundings, card: str, cents: int) -> tuple[str, int]:
                 span.add_event("calling_external_api", {"api.provider": "card-provider"})
             else:
                 span.add_event("retry_attempt", {"retry.count": attempt - 1})
-            message = {"card": card, "cents": cents}
+            message: dict[str, Any] = {"card": card, "cents": cents}
             try:
                 answer = requests.post(around.peers["provider"] + "/charges", json=message, timeout=PROVIDER_TIMEOUT_S)
             except requests.Timeout:
