@@ -54,6 +54,7 @@ static void reset(tc_draft *d) {
     d->dropped_attributes = d->dropped_events = d->dropped_links = 0;
     d->n_dead_bytes = 0;
     d->key_bloom = 0;
+    d->is_finished = false;
     memset(d->data, 0, TC_RECORD_HEAD_BYTES);
 }
 
@@ -108,6 +109,15 @@ bool tc_draft_grow(tc_draft *d, uint32_t n) {
     }
     d->data = data;
     d->capacity = (uint32_t)capacity;
+    return true;
+}
+
+bool tc_draft_append(tc_draft *d, const tc_draft *other) {
+    if (d->is_finished) return false;
+    uint32_t n = other->length - (uint32_t)TC_RECORD_HEAD_BYTES;
+    uint8_t *at = tc_draft_reserve(d, n);
+    if (at == NULL) return false;
+    memcpy(at, other->data + TC_RECORD_HEAD_BYTES, n);
     return true;
 }
 
@@ -237,5 +247,6 @@ void tc_draft_finish(tc_draft *d, uint16_t scope) {
     body->dropped_attributes = d->dropped_attributes;
     header->length = d->length;
     header->scope = scope;
+    d->is_finished = true;
     header->type = TC_RECORD_OPEN; /* the ring's commit says otherwise */
 }

@@ -134,6 +134,7 @@ typedef struct tc_draft {
     uint32_t dropped_attributes, dropped_events, dropped_links; /* by limits */
     uint32_t n_dead_bytes;
     uint64_t key_bloom; /* which keys may already be there */
+    bool is_finished;   /* nothing is appended any more */
     struct tc_draft *next; /* in a tc_draft_pool */
     uint8_t inline_bytes[TC_DRAFT_INLINE_BYTES];
 } tc_draft;
@@ -223,6 +224,12 @@ static inline void tc_draft_settle_attribute(tc_draft *d, uint32_t at, uint32_t 
 }
 void tc_draft_settle_event(tc_draft *draft, uint32_t limit);
 void tc_draft_settle_link(tc_draft *draft, uint32_t limit);
+
+/* Appends the items of another draft, in one step: a value whose own code runs
+ * while it is written (and may write to the same span, on this thread or on
+ * another) is written aside and appended when it is whole. False: no room, or
+ * the draft is finished. */
+bool tc_draft_append(tc_draft *draft, const tc_draft *other);
 
 /* Writes counts and length into the head; the record is then complete. */
 void tc_draft_finish(tc_draft *draft, uint16_t scope);

@@ -44,7 +44,7 @@ cdef class Span(SpanBase):
     cdef void finish(self, uint64_t end_ns) noexcept
     cdef uint64_t now_ns(self) noexcept nogil
     cdef void note_exception(self, object error, bint escaped) noexcept
-    cdef int put_link(self, object link) except -1
+    cdef void put_link(self, object context, object attributes) noexcept
 
 cdef Span new_span(SpanSource source, object name)
 cdef UnsampledSpan new_unsampled_span()

@@ -11,7 +11,7 @@ Threads: any, under the GIL, which is also what makes the draft's one writer.
 """
 
 cimport cython
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -26,6 +26,20 @@ from tracecore._core.decode cimport attributes_kept, readable_span_class, read_e
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport id_to_bytes, make_span_context
 from tracecore.errors import report
+
+cdef extern from *:
+    """
+    /* Only a tracer makes these: an instance from Python's hands would lack its C parts. */
+    static PyObject *tc_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+        (void)args; (void)kwargs;
+        return PyErr_Format(PyExc_TypeError, "%s must be instantiated via a tracer.", type->tp_name);
+    }
+    static void tc_only_by_tracer(PyTypeObject *type) {
+        type->tp_new = tc_refuse_new;
+        PyType_Modified(type);
+    }
+    """
+    void tc_only_by_tracer(PyTypeObject *type)
 
 cdef tc.tc_draft_pool POOL
 POOL.first = NULL
@@ -128,9 +142,6 @@ cdef class Span(SpanBase):
     span; a processor that collects live spans must let them go itself.
     """
 
-    def __init__(self):
-        raise TypeError("Span must be instantiated via a tracer.")
-
     def __dealloc__(self):
         if self.draft != NULL:
             tc.tc_draft_give_back(&POOL, self.draft)
@@ -160,53 +171,41 @@ cdef class Span(SpanBase):
             after_end("add_event")
             return
         cdef Recorder recorder = self.source.recorder
-        cdef uint32_t at = self.draft.length
-        cdef uint32_t content_at, id, dropped
-        cdef uint8_t *head
-        cdef bytes text
+        cdef uint64_t now = self.now_ns()  # before the attributes' own code runs
+        cdef tc.tc_draft *aside = NULL
         try:
-            if type(name) is not str:
-                name = str(name)
-            id = values.name_id(<PyObject *>name)
-            if id != 0:
-                content_at = tc.tc_draft_open(self.draft, tc.TC_EVENT, id, NULL, 0)
-            else:
-                text = values.text_bytes(name)
-                content_at = tc.tc_draft_open(self.draft, tc.TC_EVENT, 0, <const uint8_t *><char *>text, len(text))
-            head = tc.tc_draft_reserve(self.draft, tc.TC_EVENT_HEAD_BYTES) if content_at != 0 else NULL
-            if head == NULL:
-                raise MemoryError
-            tc.tc_store_u64(head, self.now_ns() if timestamp is None else <uint64_t>int(timestamp))
-            dropped = values.put_inner_attributes(self.draft, attributes, recorder.max_event_attributes,
-                                                  recorder.max_length)
-            tc.tc_store_u32(self.draft.data + content_at + 8, dropped)  # the draft may have moved
-            tc.tc_draft_close(self.draft, content_at)
+            aside = values.take_aside()
+            write_event(aside, name, now if timestamp is None else int(timestamp), attributes,
+                      recorder.max_event_attributes, recorder.max_length)
+            if not tc.tc_draft_append(self.draft, aside):
+                raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_event(self.draft, recorder.max_events)
         except Exception as error:
-            self.draft.length = at
             report("event_refused", "event %r was not recorded: %s: %s", name, type(error).__name__, error)
+        finally:
+            values.give_back_aside(aside)
 
     def add_link(self, context, attributes=None) -> None:
         if self.ended:
             after_end("add_link")
             return
-        cdef uint32_t at = self.draft.length
-        try:
-            if is_valid_link(context, attributes):
-                put_link_at(self, context, attributes)
-        except Exception as error:
-            self.draft.length = at
-            report("link_refused", "a link was not recorded: %s: %s", type(error).__name__, error)
+        self.put_link(context, attributes)
 
-    cdef int put_link(self, object link) except -1:
-        cdef uint32_t at = self.draft.length
+    cdef void put_link(self, object context, object attributes) noexcept:
+        cdef Recorder recorder = self.source.recorder
+        cdef tc.tc_draft *aside = NULL
         try:
-            if link and is_valid_link(link.context, link.attributes):
-                put_link_at(self, link.context, link.attributes)
+            if not is_valid_link(context, attributes):
+                return
+            aside = values.take_aside()
+            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length)
+            if not tc.tc_draft_append(self.draft, aside):
+                raise MemoryError("no room for it, or the span has ended meanwhile")
+            tc.tc_draft_settle_link(self.draft, recorder.max_links)
         except Exception as error:
-            self.draft.length = at
             report("link_refused", "a link was not recorded: %s: %s", type(error).__name__, error)
-        return 0
+        finally:
+            values.give_back_aside(aside)
 
     def set_status(self, status, description=None) -> None:
         """OK is final; UNSET never overrides; else the last call holds (specification, trace/api.md)."""
@@ -429,10 +428,34 @@ cdef object after_end(str method):
     report("after_end", "%s called on a span that has ended", method)
 
 
-cdef object put_link_at(Span span, object context, object attributes):
-    """Append one link whose context is valid for a link."""
-    cdef Recorder recorder = span.source.recorder
-    cdef tc.tc_draft *draft = span.draft
+cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object attributes, uint32_t limit,
+                   Py_ssize_t max_length) except -1:
+    """Append one event."""
+    cdef uint32_t content_at, id, dropped
+    cdef uint8_t *head = NULL
+    cdef bytes text
+    if type(name) is not str:
+        name = str(name)
+    id = values.name_id(<PyObject *>name)
+    if id != 0:
+        content_at = tc.tc_draft_open(draft, tc.TC_EVENT, id, NULL, 0)
+    else:
+        text = values.text_bytes(name)
+        content_at = tc.tc_draft_open(draft, tc.TC_EVENT, 0, <const uint8_t *><char *>text, <uint32_t>len(text))
+    if content_at != 0:
+        head = tc.tc_draft_reserve(draft, tc.TC_EVENT_HEAD_BYTES)
+    if head == NULL:
+        raise MemoryError
+    tc.tc_store_u64(head, timestamp)
+    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    tc.tc_store_u32(draft.data + content_at + 8, dropped)  # the draft may have moved
+    tc.tc_draft_close(draft, content_at)
+    return 0
+
+
+cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint32_t limit,
+                  Py_ssize_t max_length) except -1:
+    """Append one link."""
     cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_LINK, 0, NULL, 0)
     cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_LINK_HEAD_BYTES) if content_at != 0 else NULL
     cdef uint32_t flags, dropped
@@ -451,10 +474,10 @@ cdef object put_link_at(Span span, object context, object attributes):
         if not tc.tc_draft_put_bytes(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, NULL, 0,
                                      <const uint8_t *><char *>state, len(state)):
             raise MemoryError
-    dropped = values.put_inner_attributes(draft, attributes, recorder.max_link_attributes, recorder.max_length)
-    tc.tc_store_u32(draft.data + content_at + 28, dropped)
+    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    tc.tc_store_u32(draft.data + content_at + 28, dropped)  # the draft may have moved
     tc.tc_draft_close(draft, content_at)
-    tc.tc_draft_settle_link(draft, recorder.max_links)
+    return 0
 
 
 cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, bytes content) noexcept:
@@ -507,3 +530,7 @@ cdef void tell_processor(Span span, object processor) noexcept:
         processor.on_end(readable(span))
     except Exception as error:
         report("processor_error", "a span processor raised when a span ended: %s: %s", type(error).__name__, error)
+
+
+tc_only_by_tracer(<PyTypeObject *>Span)
+tc_only_by_tracer(<PyTypeObject *>UnsampledSpan)

@@ -90,6 +90,7 @@ cdef extern from "tc_record.h" nogil:
         uint32_t length
         uint32_t n_attributes, n_events, n_links
         uint32_t dropped_attributes, dropped_events, dropped_links
+        bint is_finished
     ctypedef struct tc_draft_pool:
         tc_draft *first
         uint32_t n
@@ -108,6 +109,7 @@ cdef extern from "tc_record.h" nogil:
     uint32_t tc_draft_open(tc_draft *draft, tc_item_type type, uint32_t key_id,
                            const uint8_t *key, uint32_t key_length)
     void tc_draft_close(tc_draft *draft, uint32_t content_at)
+    bint tc_draft_append(tc_draft *draft, const tc_draft *other)
     void tc_draft_settle_attribute(tc_draft *draft, uint32_t at, uint32_t key_id, uint32_t limit)
     void tc_draft_settle_event(tc_draft *draft, uint32_t limit)
     void tc_draft_settle_link(tc_draft *draft, uint32_t limit)

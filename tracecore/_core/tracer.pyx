@@ -341,9 +341,14 @@ cdef inline PyObject *find_span(object context) except? NULL:
     return find_span_slowly(context)
 
 
-cdef PyObject *find_span_slowly(object context) except? NULL:
+cdef PyObject *find_span_slowly(object context) noexcept:
     """The span in a Context of a class of somebody's own, kept alive by that Context."""
-    span = context_api.get_value(SPAN_KEY, context)
+    try:
+        span = context_api.get_value(SPAN_KEY, context)
+    except Exception as error:
+        report("parent_context", "context of type %s: expected an OpenTelemetry Context: %s",
+               type(context).__name__, error)
+        return NULL
     return NULL if span is None else <PyObject *>span
 
 
@@ -402,7 +407,8 @@ cdef uint64_t explicit_start(object start_time, uint64_t now) noexcept:
 cdef void put_links(Span span, object links) noexcept:
     try:
         for link in links:
-            span.put_link(link)
+            if link:
+                span.put_link(link.context, link.attributes)
     except Exception as error:
         report("link_refused", "links %r were not recorded: %s", type(links).__name__, error)
 

@@ -21,6 +21,10 @@ cdef int put_attributes(tc_draft *draft, object attributes, uint32_t limit, Py_s
 # Text that must be valid UTF-8 on the wire: lone surrogates become U+FFFD.
 cdef bytes text_bytes(object text)
 
+# A draft to write aside in, for what runs code of others while it is written; give it back.
+cdef tc_draft *take_aside() except NULL
+cdef void give_back_aside(tc_draft *draft) noexcept
+
 # Appends the attributes of an event or a link to the open item; returns how many limits dropped.
 cdef uint32_t put_inner_attributes(tc_draft *draft, object attributes, uint32_t limit, Py_ssize_t max_length) except? 0xffffffff
 

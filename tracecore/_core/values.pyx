@@ -116,6 +116,10 @@ cdef uint32_t name_id(PyObject *name) noexcept:
 
 # ---- writing ---------------------------------------------------------------------------------
 
+cdef tc.tc_draft_pool ASIDE
+ASIDE.first = NULL
+ASIDE.n = 0
+
 cdef struct key_bytes:
     # What names an item: an id, or the bytes themselves, or nothing (an element of an array).
     uint32_t id
@@ -307,9 +311,23 @@ cdef int put_attribute(tc.tc_draft *draft, object key, object value, uint32_t li
     return put_attribute_slowly(draft, key, value, limit, max_length)
 
 
+cdef tc.tc_draft *take_aside() except NULL:
+    cdef tc.tc_draft *draft = tc.tc_draft_take(&ASIDE)
+    if draft == NULL:
+        raise MemoryError
+    return draft
+
+
+cdef void give_back_aside(tc.tc_draft *draft) noexcept:
+    if draft != NULL:
+        tc.tc_draft_give_back(&ASIDE, draft)
+
+
 cdef int put_attribute_slowly(tc.tc_draft *draft, object key, object value, uint32_t limit,
                               Py_ssize_t max_length) noexcept:
-    cdef uint32_t at = draft.length
+    """As put_attribute, for keys and values that may run code of their own."""
+    cdef tc.tc_draft *aside = NULL
+    cdef uint32_t at
     try:
         if limit == 0:
             draft.dropped_attributes += 1
@@ -318,16 +336,21 @@ cdef int put_attribute_slowly(tc.tc_draft *draft, object key, object value, uint
             report("attribute_key", "attribute key %r: expected a non-empty str", key)
             draft.dropped_attributes += 1
             return 0
-        put_keyed(draft, key, value, max_length, 0)
+        aside = take_aside()
+        put_keyed(aside, key, value, max_length, 0)
+        at = draft.length
+        if not tc.tc_draft_append(draft, aside):
+            raise MemoryError("no room for it, or the span has ended meanwhile")
         # Key id 0 takes settle's careful way, which reads the item itself.
         tc.tc_draft_settle_attribute(draft, at, 0, limit)
         return 1
     except BaseException as error:
-        draft.length = at
         report("attribute_refused", "attribute %r was not recorded: %s: %s", key, type(error).__name__, error)
         if not isinstance(error, Exception):
             restore_interrupt(error)
         return 0
+    finally:
+        give_back_aside(aside)
 
 
 cdef int put_attributes(tc.tc_draft *draft, object attributes, uint32_t limit, Py_ssize_t max_length) noexcept:
