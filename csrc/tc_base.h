@@ -1,8 +1,10 @@
 /* tc_base: what every unit of the core shares.
  *
- * The include graph, bottom to top (no other edges):
+ * The include graph, bottom to top (no other edges; what stands below a unit's
+ * own is reached through it). A test compares this drawing with the includes.
  *
  *     base <- clock
+ *               <- wake      how the worker sleeps
  *          <- ids            (the only unit with state of its own: per-thread
  *                             generators and the fork generation)
  *          <- strings        interned strings: id -> bytes
@@ -11,7 +13,6 @@
  *                    <- batch     records taken out of the ring
  *          <- pb             protobuf primitives
  *               strings, batch, pb <- otlp
- *          <- wake           how the worker sleeps
  *
  * Nothing here includes Python.h: that is how the compiler checks that the
  * worker never needs the GIL. Nothing prints and nothing aborts; a function

@@ -25,10 +25,14 @@ static void after_fork_in_child(void) {
 tc_status tc_ids_init(void) {
     static atomic_flag registered = ATOMIC_FLAG_INIT;
     if (atomic_flag_test_and_set(&registered)) return TC_OK;
-    return pthread_atfork(NULL, NULL, after_fork_in_child) == 0 ? TC_OK : TC_NO_MEMORY;
+    if (pthread_atfork(NULL, NULL, after_fork_in_child) == 0) return TC_OK;
+    atomic_flag_clear(&registered); /* the next call tries again */
+    return TC_NO_MEMORY;
 }
 
 uint32_t tc_ids_generation(void) { return atomic_load_explicit(&generation, memory_order_relaxed); }
+
+const uint32_t *tc_ids_generation_view(void) { return (const uint32_t *)&generation; }
 
 static uint64_t splitmix64(uint64_t *x) {
     uint64_t z = (*x += 0x9e3779b97f4a7c15ull);

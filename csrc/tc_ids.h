@@ -29,5 +29,8 @@ void tc_ids_span(uint8_t out[TC_SPAN_ID_BYTES]);
 
 /* How many forks lie between this process and the one that called tc_ids_init. */
 uint32_t tc_ids_generation(void);
+/* Where that number stands, for who asks at every span. It changes only while a
+ * child has a single thread, so a plain load reads it. */
+const uint32_t *tc_ids_generation_view(void);
 
 #endif

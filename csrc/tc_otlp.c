@@ -6,7 +6,8 @@
 
 /* ---- common.proto: AnyValue, KeyValue ------------------------------------------ */
 
-static bool write_value(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings);
+static bool write_value(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings,
+                        uint32_t depth);
 
 /* Keys with an id are valid UTF-8; an inline one may hold a lone surrogate,
  * which UTF-8 spells ED A0..BF xx and protobuf refuses. */
@@ -75,7 +76,8 @@ static uint8_t *flat_value_at(uint8_t *p, const tc_item *item) {
 }
 
 /* One KeyValue in `field`; false: it holds something protobuf cannot. */
-static bool write_key_value(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings) {
+static bool write_key_value(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings,
+                            uint32_t depth) {
     const uint8_t *key;
     uint32_t key_length;
     if (!key_of(item, strings, &key, &key_length)) return false;
@@ -96,13 +98,15 @@ static bool write_key_value(tc_bytes *out, uint32_t field, const tc_item *item, 
     }
     uint64_t at = tc_pb_open(out, field, 2);
     tc_pb_bytes(out, 1, key, key_length);
-    if (!write_value(out, 2, item, strings)) return false;
+    if (!write_value(out, 2, item, strings, depth)) return false;
     tc_pb_close(out, at, 2);
     return true;
 }
 
-/* One AnyValue in `field`. The nesting is bounded by the writer of the record. */
-static bool write_value(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings) {
+/* One AnyValue in `field`, inside `depth` arrays and maps. Our writers stop
+ * before the limit; a record of foreign bytes must not run down the stack. */
+static bool write_value(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings,
+                        uint32_t depth) {
     if (is_flat(item->type)) {
         uint64_t n = flat_value_bytes(item);
         if (!tc_bytes_room(out, 2 + TC_PB_MAX_VARINT + n)) return true;
@@ -111,13 +115,15 @@ static bool write_value(tc_bytes *out, uint32_t field, const tc_item *item, cons
         return true;
     }
     if (item->type != TC_ARRAY && item->type != TC_MAP) return false;
+    depth += item->type == TC_ARRAY ? TC_RECORD_ARRAY_DEPTH : TC_RECORD_MAP_DEPTH;
+    if (depth > TC_RECORD_MAX_DEPTH) return false;
     uint64_t value_at = tc_pb_open(out, field, 1);
     uint64_t list_at = tc_pb_open(out, item->type == TC_ARRAY ? 5 : 6, 1);
     const uint8_t *at = item->payload_view, *end = at + item->payload_length;
     tc_item inner;
     while (tc_item_next(&at, end, &inner) == 1) {
-        bool fits = item->type == TC_ARRAY ? write_value(out, 1, &inner, strings)
-                                           : write_key_value(out, 1, &inner, strings);
+        bool fits = item->type == TC_ARRAY ? write_value(out, 1, &inner, strings, depth)
+                                           : write_key_value(out, 1, &inner, strings, depth);
         if (!fits) return false;
     }
     tc_pb_close(out, list_at, 1);
@@ -128,7 +134,7 @@ static bool write_value(tc_bytes *out, uint32_t field, const tc_item *item, cons
 static void write_attribute(tc_bytes *out, uint32_t field, const tc_item *item, const tc_strings *strings,
                             uint64_t *n_lost) {
     uint64_t before = out->n;
-    if (TC_UNLIKELY(!write_key_value(out, field, item, strings))) {
+    if (TC_UNLIKELY(!write_key_value(out, field, item, strings, 0))) {
         out->n = before;
         ++*n_lost;
     }
@@ -287,7 +293,9 @@ tc_status tc_otlp_request(tc_bytes *out, const tc_batch *batch, uint32_t first, 
                           const tc_otlp_names *names, uint64_t *n_lost) {
     groups g = {0};
     tc_status status = TC_NO_MEMORY;
-    if (!group(&g, batch, first, n, names->scopes->n)) goto done;
+    /* relaxed: a record committed before this names a scope below it */
+    uint32_t n_scopes = atomic_load_explicit(&((tc_strings *)names->scopes)->n, memory_order_relaxed);
+    if (!group(&g, batch, first, n, n_scopes)) goto done;
     uint64_t resource_at = tc_pb_open(out, 1, 3);
     tc_pb_raw(out, names->resource, names->resource_bytes);
     for (uint32_t c = 0; c < g.n; c++) {

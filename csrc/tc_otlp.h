@@ -24,8 +24,8 @@ typedef struct tc_otlp_names {
 } tc_otlp_names;
 
 /* Appends the request for records first .. first + n - 1. `n_lost_attributes`
- * rises by the attributes that protobuf cannot hold: integers beyond 64 bits and
- * text with lone surrogates. */
+ * rises by the attributes that protobuf cannot hold: integers beyond 64 bits, text
+ * with lone surrogates, and what nests deeper than TC_RECORD_MAX_DEPTH. */
 tc_status tc_otlp_request(tc_bytes *out, const tc_batch *batch, uint32_t first, uint32_t n,
                           const tc_otlp_names *names, uint64_t *n_lost_attributes);
 

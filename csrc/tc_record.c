@@ -98,6 +98,7 @@ bool tc_draft_grow(tc_draft *d, uint32_t n) {
     if (need > TC_DRAFT_MAX_BYTES) return false;
     uint64_t capacity = d->capacity;
     while (capacity < need) capacity *= 2;
+    if (capacity > TC_DRAFT_MAX_BYTES) capacity = TC_DRAFT_MAX_BYTES; /* or it would take half as much again */
     uint8_t *data;
     if (d->data == d->inline_bytes) {
         data = malloc(capacity);

@@ -107,6 +107,13 @@ typedef enum tc_extra {
 #define TC_EVENT_HEAD_BYTES 12 /* time, dropped */
 #define TC_LINK_HEAD_BYTES 32  /* ids, flags, dropped */
 
+/* How deep values may nest, counted in the messages OTLP makes of them: readers of
+ * protobuf give up at 100, with the whole request, and seven stand above an event's
+ * attribute. Writers refuse an attribute that is deeper, the encoder leaves it out. */
+#define TC_RECORD_MAX_DEPTH 90u
+#define TC_RECORD_ARRAY_DEPTH 2u /* AnyValue, ArrayValue */
+#define TC_RECORD_MAP_DEPTH 3u   /* AnyValue, KeyValueList, KeyValue */
+
 typedef struct tc_item {
     tc_item_type type;
     bool dead;
@@ -187,17 +194,26 @@ static inline bool tc_draft_put_tag(tc_draft *d, tc_item_type type, uint32_t key
  * no room; then restore `length` to what it was before. */
 static inline bool tc_draft_put_word(tc_draft *d, tc_item_type type, uint32_t key_id, const uint8_t *key,
                                      uint32_t key_length, uint64_t word) {
-    if (!tc_draft_put_tag(d, type, key_id, key, key_length)) return false;
-    uint8_t *at = tc_draft_reserve(d, 8);
-    if (at == NULL) return false;
+    if (TC_UNLIKELY(key != NULL) && !tc_draft_put_tag(d, type, key_id, key, key_length)) return false;
+    uint8_t *at = tc_draft_reserve(d, key == NULL ? 12 : 8);
+    if (TC_UNLIKELY(at == NULL)) return false;
+    if (TC_LIKELY(key == NULL)) {
+        tc_store_u32(at, key_id << TC_TAG_KEY_SHIFT | (uint32_t)type);
+        at += 4;
+    }
     tc_store_u64(at, word);
     return true;
 }
 static inline bool tc_draft_put_bytes(tc_draft *d, tc_item_type type, uint32_t key_id, const uint8_t *key,
                                       uint32_t key_length, const uint8_t *bytes, uint64_t n) {
-    if (TC_UNLIKELY(n > TC_DRAFT_MAX_BYTES) || !tc_draft_put_tag(d, type, key_id, key, key_length)) return false;
-    uint8_t *at = tc_draft_reserve(d, 4 + (uint32_t)n);
-    if (at == NULL) return false;
+    if (TC_UNLIKELY(n > TC_DRAFT_MAX_BYTES)) return false;
+    if (TC_UNLIKELY(key != NULL) && !tc_draft_put_tag(d, type, key_id, key, key_length)) return false;
+    uint8_t *at = tc_draft_reserve(d, (key == NULL ? 8 : 4) + (uint32_t)n);
+    if (TC_UNLIKELY(at == NULL)) return false;
+    if (TC_LIKELY(key == NULL)) {
+        tc_store_u32(at, key_id << TC_TAG_KEY_SHIFT | (uint32_t)type);
+        at += 4;
+    }
     tc_store_u32(at, (uint32_t)n);
     memcpy(at + 4, bytes, n);
     return true;

@@ -85,8 +85,8 @@ static uint64_t aligned(uint64_t n) { return (n + TC_RING_ALIGN - 1) & ~(uint64_
 /* Publishes the record at `place`, whose type byte is still TC_RECORD_OPEN. */
 static void commit(tc_ring *r, uint8_t *place, uint8_t type, uint64_t new_head) {
     atomic_store_explicit((_Atomic uint8_t *)(place + offsetof(tc_header, type)), type, memory_order_release);
+    bump(&r->n_written); /* before head: nobody must take what is not counted yet */
     atomic_store_explicit(&r->head, new_head, TC_RING_PUBLISH_ORDER); /* pairs with acquire in take */
-    bump(&r->n_written);
 }
 
 static tc_status put_indirect(tc_ring *r, const uint8_t *record, uint32_t length) {
@@ -162,14 +162,16 @@ void tc_ring_take_done_spsc(tc_ring *r) {
     uint8_t *place = r->data + (tail & (r->n_bytes - 1));
     tc_header header;
     memcpy(&header, place, sizeof header);
+    uint8_t *copy = NULL;
     if (header.type == TC_RECORD_INDIRECT) {
-        uint8_t *copy;
         memcpy(&copy, place + sizeof header, sizeof copy);
         atomic_fetch_sub_explicit(&r->indirect_bytes, tc_load_u32(copy), memory_order_relaxed);
-        free(copy);
     }
     bump(&r->n_taken);
     /* release: the producer may overwrite the place once it sees this (acquire
      * in reserve), so every read of the record must come before */
     atomic_store_explicit(&r->tail, tail + aligned(header.length), TC_RING_FREE_ORDER);
+    /* Last, because another thread may fork between any two lines: the child
+     * frees what stands past tail, and must not find an address that is gone. */
+    free(copy);
 }

@@ -17,7 +17,7 @@ tc_strings *tc_strings_new(uint32_t max_length) {
         free(k);
         return NULL;
     }
-    k->n = 1;
+    atomic_init(&k->n, 1);
     k->max_length = max_length;
     return k;
 }
@@ -48,11 +48,15 @@ static tc_string *entry(const tc_strings *k, uint32_t id) {
     return chunk == NULL ? NULL : &chunk[id % TC_STRINGS_CHUNK];
 }
 
+static uint32_t next_id(const tc_strings *k) {
+    return atomic_load_explicit(&((tc_strings *)k)->n, memory_order_relaxed);
+}
+
 static bool grow_slots(tc_strings *k) {
     uint32_t n_slots = k->n_slots * 2;
     uint32_t *slots = calloc(n_slots, sizeof *slots);
     if (slots == NULL) return false;
-    for (uint32_t id = 1; id < k->n; id++) {
+    for (uint32_t id = 1, end = next_id(k); id < end; id++) {
         uint32_t i = entry(k, id)->hash & (n_slots - 1);
         while (slots[i] != 0) i = (i + 1) & (n_slots - 1);
         slots[i] = id;
@@ -81,7 +85,7 @@ static const uint8_t *keep(tc_strings *k, const uint8_t *bytes, uint32_t length)
 }
 
 static uint32_t publish(tc_strings *k, const uint8_t *bytes, uint32_t length, uint32_t hash) {
-    uint32_t id = k->n;
+    uint32_t id = next_id(k);
     if (entry(k, id) == NULL) {
         tc_string *chunk = calloc(TC_STRINGS_CHUNK, sizeof *chunk);
         if (chunk == NULL) return 0;
@@ -94,7 +98,7 @@ static uint32_t publish(tc_strings *k, const uint8_t *bytes, uint32_t length, ui
      * ring's release/acquire pair orders these plain stores. */
     *entry(k, id) = (tc_string){kept, length, hash};
     k->n_bytes += length;
-    k->n = id + 1;
+    atomic_store_explicit(&k->n, id + 1, memory_order_relaxed);
     return id;
 }
 
@@ -107,8 +111,9 @@ uint32_t tc_strings_intern(tc_strings *k, const uint8_t *bytes, uint32_t length,
         if (e->hash == hash && e->length == length && memcmp(e->bytes, bytes, length) == 0)
             return k->slots[i];
     }
-    if (k->n >= TC_STRINGS_MAX || k->n > limit || k->n_bytes + length > TC_STRINGS_MAX_BYTES) return 0;
-    if (k->n * 2 > k->n_slots) {
+    uint32_t n = next_id(k);
+    if (n >= TC_STRINGS_MAX || n > limit || k->n_bytes + length > TC_STRINGS_MAX_BYTES) return 0;
+    if (n * 2 > k->n_slots) {
         if (!grow_slots(k)) return 0;
         i = hash & (k->n_slots - 1);
         while (k->slots[i] != 0) i = (i + 1) & (k->n_slots - 1);

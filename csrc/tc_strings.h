@@ -32,7 +32,9 @@ typedef struct tc_strings {
     _Atomic(tc_string *) chunks[TC_STRINGS_MAX / TC_STRINGS_CHUNK];
     uint32_t *slots; /* open addressing: id or 0; twice TC_STRINGS_MAX slots at most */
     uint32_t n_slots;
-    uint32_t n; /* ids handed out, including the unused 0 */
+    /* ids handed out, including the unused 0; written by the span path and read
+     * by any thread: relaxed, it bounds ids and orders nothing */
+    _Atomic uint32_t n;
     uint32_t n_bytes;
     uint32_t max_length;
     uint8_t *arena; /* where the next string goes; older arenas stay reachable through `previous` */

@@ -8,6 +8,7 @@ from opentelemetry import trace
 
 from tracecore import config
 from tracecore.errors import report
+from tracecore.exporters.foreign import as_exporter
 from tracecore.limits import SpanLimits
 from tracecore.provider import TracerProvider
 from tracecore.resource import Resource
@@ -64,8 +65,9 @@ def init(
             f"a TracerProvider is set already ({type(current).__module__}.{type(current).__qualname__}): "
             "call tracecore.init before anything else sets one"
         )
+    # What may be refused comes before the provider, which is known to the process once it is made.
+    exporters = [as_exporter(exporter)] if exporter is not None else _exporters(settings.endpoint)
     provider = _provider(settings, resource, span_limits)
-    exporters = [exporter] if exporter is not None else _exporters(settings.endpoint)
     for each in exporters:
         provider.add_exporter(
             each,
@@ -81,8 +83,9 @@ def init(
 def from_environment(resource_attributes: dict[str, Any] | None = None) -> TracerProvider:
     """Return a provider configured by OTEL_* alone, not set as OpenTelemetry's."""
     settings = config.settings()
+    exporters = _exporters(None)
     provider = _provider(settings, Resource.create(resource_attributes or {}), None)
-    for exporter in _exporters(None):
+    for exporter in exporters:
         provider.add_exporter(exporter)
     return provider
 

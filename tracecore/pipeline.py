@@ -33,7 +33,7 @@ from tracecore._core.batch import Batch
 from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
-from tracecore.exporters import Exporter, Outcome
+from tracecore.exporters import Exporter
 
 __all__ = ["Pipeline"]
 
@@ -67,8 +67,9 @@ class Pipeline:
         self._begin_process()
 
     def _begin_process(self) -> None:
-        self._worker: int | None = None
+        self._worker: int | None = None  # the worker's thread, as it calls itself
         self._worker_ended = False
+        self._end_of_child: Any = None
         self._flush_to = 0  # the worker exports everything written before this count without waiting
         self._stop_by: float | None = None  # monotonic deadline of shutdown, once it was called
         self._exported = 0
@@ -82,22 +83,27 @@ class Pipeline:
         gevent = sys.modules.get("gevent.monkey")
         if gevent is not None:
             start = gevent.get_original("_thread", "start_new_thread")
-        self._worker = start(self._work, ())
         self._end_with_multiprocessing()
+        start(self._work, ())
 
     def _end_with_multiprocessing(self) -> None:
         # A multiprocessing child leaves by os._exit after its own finalizers: atexit alone is too late.
         util: Any = sys.modules.get("multiprocessing.util")
         process: Any = sys.modules.get("multiprocessing.process")
-        if util is not None and process is not None and process.parent_process() is not None:
-            util.Finalize(None, self.shutdown, exitpriority=0)
+        if self._end_of_child is not None or util is None or process is None:
+            return
+        if process.parent_process() is not None:
+            self._end_of_child = util.Finalize(None, self.shutdown, exitpriority=0)
 
     def _work(self) -> None:
         queue = self.queue
+        self._worker = _thread.get_ident()  # asked as it is later, which gevent's patch may have changed
         # Whatever HTTP client an exporter uses, its calls are no spans of the application.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
-            queue.prefault()
+            if self._stop_by is None:
+                queue.prefault()
+            due = time.monotonic() + self._delay
             while True:
                 seen = queue.wake_count()
                 try:
@@ -106,11 +112,12 @@ class Pipeline:
                         break
                     if queue.n_accounted < self._flush_to:
                         self._export_while(lambda: queue.n_accounted < self._flush_to)
-                    elif queue.wait(seen, self._delay):
+                    elif queue.wait(seen, due - time.monotonic()) and not queue.is_half_full:
                         self._export_while(self._has_full_batch)
                     else:
-                        written = queue.n_written
+                        written = queue.begin_drain()
                         self._export_while(lambda: queue.n_accounted < written)
+                        due = time.monotonic() + self._delay
                 except Exception as fault:
                     report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
                     if self._stop_by is not None:
@@ -137,19 +144,20 @@ class Pipeline:
         if self._stop_by is not None:
             deadline = min(deadline, self._stop_by)
         try:
-            outcome = self.exporter.export(batch, deadline)
-        except BaseException as fault:
-            outcome = Outcome(0, n, "exporter_error", f"{type(fault).__name__}: {fault}")
-        rejected = min(max(outcome.rejected, 0), n)
+            _, rejected, reason, message = self.exporter.export(batch, deadline)
+            rejected = min(max(int(rejected), 0), n)
+            reason = str(reason) or "exporter_error"
+        except BaseException as fault:  # no outcome at all, which is none that names accepted spans
+            rejected, reason, message = n, "exporter_error", _words(fault)
         self._exported += n - rejected
         if rejected:
-            reason = outcome.reason or "exporter_error"
             self._lost[reason] = self._lost.get(reason, 0) + rejected
-            report(reason, "%d of %d spans were not exported: %s", rejected, n, outcome.message)
-        elif outcome.message:
-            report("exporter_message", "%s", outcome.message)
         self._lost_attributes += batch.lost_attributes
         self.queue.done(n)
+        if rejected:
+            report(reason, "%d of %d spans were not exported: %s", rejected, n, message)
+        elif message:
+            report("exporter_message", "%s", message)
 
     # ---- anybody ------------------------------------------------------------------------------
 
@@ -166,31 +174,53 @@ class Pipeline:
         if _thread.get_ident() == self._worker:
             return False
         lost = sum(self._lost.values())
-        self._flush_to = max(self._flush_to, written)
-        queue.wake()
+        if not self.begin_flush():
+            return False
         done = queue.wait_done(written, timeout, lambda: self._worker_ended)
         return done and queue.n_accounted >= written and sum(self._lost.values()) == lost
+
+    def begin_flush(self) -> bool:
+        """Have everything that ended before this call exported, without waiting; False without a worker."""
+        queue = self.queue
+        written = queue.n_written
+        if queue.n_accounted >= written:
+            return True
+        if not queue.start():
+            return False
+        self._flush_to = max(self._flush_to, written)
+        queue.wake()
+        return True
+
+    def begin_shutdown(self, timeout: float) -> None:
+        """Refuse spans from now on and have the worker drain and end, without waiting. Only the first call counts."""
+        if self._stop_by is not None:
+            return
+        self._stop_by = time.monotonic() + timeout
+        self.queue.close()
+        try:
+            self.exporter.interrupt()
+        except Exception as fault:
+            report("exporter_error", "interrupt() of the exporter raised %s", _words(fault))
+        self.queue.wake()
 
     def shutdown(self, timeout: float = 30.0) -> bool:
         """Export what is queued, one attempt a batch, and end the worker.
 
         False when `timeout` seconds were not enough; what was still queued then is given up and
-        counted. Later calls do nothing.
+        counted. Later calls wait for what the first one began, within its time.
         """
         queue = self.queue
-        if self._stop_by is not None:
-            return True
-        self._stop_by = time.monotonic() + timeout
-        queue.close()
-        self.exporter.interrupt()
-        if self._worker is None:
+        self.begin_shutdown(timeout)
+        if queue.claim_worker():
             # No span ever came, or no thread could be had: the little there is goes out from here.
             self._work()
         elif _thread.get_ident() == self._worker:
             return False  # called by the exporter: the loop ends when it returns
         else:
-            queue.wake()
-            queue.wait_done(sys.maxsize, timeout, lambda: self._worker_ended)
+            assert self._stop_by is not None
+            queue.wait_done(sys.maxsize, min(timeout, self._stop_by - time.monotonic()), lambda: self._worker_ended)
+        if self._end_of_child is not None:
+            self._end_of_child.cancel()
         if not self._worker_ended:
             n = queue.abandon()
             report("shutdown_timeout", "%d queued spans were given up after %.1f s", n, timeout)
@@ -204,14 +234,24 @@ class Pipeline:
         self._begin_process()
         if was_shut_down:
             self._stop_by = 0.0
-            self._worker_ended = True
+            self._worker_ended = self.queue.claim_worker()
 
     def counts(self) -> dict[str, Any]:
         """Return what became of every span: written = waiting + exporting + exported + lost + abandoned."""
+        # The worker may count on meanwhile: what was taken is read last, so that it covers the rest.
+        exported, lost = self._exported, dict(self._lost)
         counts: dict[str, Any] = dict(self.queue.counts())
         taken = counts.pop("taken")
-        counts["exported"] = self._exported
-        counts["lost"] = dict(self._lost)
-        counts["exporting"] = taken - self._exported - sum(self._lost.values())
+        counts["exported"] = exported
+        counts["lost"] = lost
+        counts["exporting"] = taken - exported - sum(lost.values())
         counts["lost_attributes"] = self._lost_attributes
         return counts
+
+
+def _words(fault: BaseException) -> str:
+    """The fault in one line; an exception's own text may raise as well."""
+    try:
+        return f"{type(fault).__name__}: {fault}"
+    except Exception:
+        return type(fault).__name__

@@ -237,8 +237,11 @@ class TracerProvider(ApiTracerProvider):
 
     def force_flush(self, timeout_millis: float = 30000) -> bool:
         """Export everything that ended before this call; False if not all was delivered in time."""
+        self._after_fork_in_child()
         deadline = _Deadline(timeout_millis)
         flushed = True
+        for pipeline in self._pipelines:
+            pipeline.begin_flush()  # all at once: a slow one takes none of the others' time
         for pipeline in self._pipelines:
             flushed = pipeline.force_flush(deadline.left_s()) and flushed
         if self._active_span_processor.force_flush(int(deadline.left_s() * 1000)) is False:
@@ -249,9 +252,12 @@ class TracerProvider(ApiTracerProvider):
         """Export what is queued and stop; spans that end later are counted. Later calls do nothing."""
         if self._is_shut_down:
             return
+        self._after_fork_in_child()
         self._is_shut_down = True
         deadline = _Deadline(timeout_millis)
         try:
+            for pipeline in self._pipelines:
+                pipeline.begin_shutdown(deadline.left_s())
             for pipeline in self._pipelines:
                 pipeline.shutdown(deadline.left_s())
             self._active_span_processor.shutdown()
@@ -262,7 +268,7 @@ class TracerProvider(ApiTracerProvider):
                 atexit.unregister(self.shutdown)
 
     def _after_fork_in_child(self) -> None:
-        """Start clean: once a child, whether Python's fork hook or the first span comes first."""
+        """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
         if self._generation == fork_generation():
             return
         self._generation = fork_generation()
@@ -274,6 +280,7 @@ class TracerProvider(ApiTracerProvider):
 
     def stats(self) -> dict[str, Any]:
         """Return every counter of this provider; docs/counters.md says how they add up."""
+        self._after_fork_in_child()
         return {
             "spans": self._recorder.counts(),
             "exporters": [

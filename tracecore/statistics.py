@@ -10,8 +10,6 @@ from tracecore.provider import TracerProvider, providers
 
 __all__ = ["stats"]
 
-_EMPTY: dict[str, Any] = {"spans": {}, "exporters": [], "reports": {}}
-
 
 def stats() -> dict[str, Any]:
     """Return the counters of OpenTelemetry's global provider if it is ours, else of our newest one.
@@ -24,4 +22,4 @@ def stats() -> dict[str, Any]:
     if isinstance(current, TracerProvider):
         return current.stats()
     known = providers()
-    return known[-1].stats() if known else dict(_EMPTY)
+    return known[-1].stats() if known else {"spans": {}, "exporters": [], "reports": {}}

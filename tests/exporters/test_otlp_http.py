@@ -38,7 +38,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from tracecore.errors import ConfigurationError
 from tracecore.exporters import Outcome, otlp_http
-from tracecore.exporters.otlp_http import OTLPHTTPExporter, read_partial_success, read_status_message
+from tracecore.exporters.otlp_http import OTLPHTTPExporter
+from tracecore.exporters.otlp_response import read_partial_success, read_status_message
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -132,7 +133,10 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
+                headers: dict[str, str] = {}
+                for name, value in self.headers.items():
+                    sent_before = headers.get(name.lower())
+                    headers[name.lower()] = value if sent_before is None else f"{sent_before}, {value}"
                 peer = self.client_address[1]
                 receiver.requests.append(Request(self.requestline, headers, body, peer, time.monotonic()))
                 receiver.received.set()
@@ -301,6 +305,13 @@ def test_many_batches_share_one_connection(receive: Receive) -> None:
         export(exporter)
     assert len(receiver.requests) == 20
     assert receiver.n_connections == 1
+
+
+def test_head_and_body_do_not_wait_for_each_others_acknowledgement(receive: Receive) -> None:
+    exporter = exporter_to(receive().url)
+    export(exporter)
+    assert exporter._connection is not None
+    assert exporter._connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_chunked_answer_leaves_the_connection_usable(receive: Receive) -> None:
@@ -645,6 +656,17 @@ def test_a_retry_after_that_means_nothing_leaves_the_ordinary_pause(text: str) -
     assert otlp_http._retry_after_s(text) is None
 
 
+def test_a_date_without_a_zone_is_universal_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # fourteen hours ahead
+    time.tzset()
+    try:
+        date = time.strftime("%a, %d %b %Y %H:%M:%S -0000", time.gmtime(time.time() + 100))
+        assert 90 < (otlp_http._retry_after_s(date) or 0.0) <= 100
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_date_in_the_past_and_a_huge_number_are_bounded() -> None:
     assert otlp_http._retry_after_s("Sun, 06 Nov 1994 08:49:37 GMT") == 0.0
     assert otlp_http._retry_after_s("9" * 5000) == 999_999_999.0
@@ -813,6 +835,13 @@ def test_an_oversized_body_is_not_read_to_its_end_and_ends_the_connection(receiv
     assert receiver.n_connections == 2
 
 
+def test_an_oversized_refusal_is_still_quoted_from_its_beginning(receive: Receive) -> None:
+    receiver = receive(Answer(400, {"Content-Type": "text/plain"}, b"quota exceeded\n" + b"." * (8 << 20)))
+    outcome = export(exporter_to(receiver.url))
+    assert "HTTP 400 Bad Request: quota exceeded" in outcome.message
+    assert len(outcome.message) < 400
+
+
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [
@@ -876,6 +905,23 @@ def test_a_body_cut_anywhere_reads_as_the_reference_reads_it_and_as_nothing_wher
         assert read_partial_success(cut) == (0, "")
     else:
         assert read_partial_success(cut) == (expected.rejected_spans, expected.error_message)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"\x00\x00",  # field number 0
+        b"\x88\x80\x80\x80\x10\x00",  # field number beyond 29 bits
+        b"\xf8\x07" + b"\x80" * 10 + b"\x01",  # a varint of eleven bytes
+        b"\xfa\x07\xff\xff\xff\xff\x0f",  # a length far beyond the end
+        b"\xff\x07",  # wire type 7
+        b"\xfc\x07",  # the end of a group that never began
+    ],
+)
+def test_what_the_reference_calls_malformed_reads_as_nothing(tail: bytes) -> None:
+    with pytest.raises(DecodeError):
+        ExportTraceServiceResponse.FromString(_partial(7, "seven") + tail)
+    assert read_partial_success(_partial(7, "seven") + tail) == (0, "")
 
 
 @given(st.binary(max_size=200))
@@ -1078,6 +1124,7 @@ def test_path_and_query_go_out_as_given(receive: Receive) -> None:
         ("X-A", "secret\n"),
         ("X-A", "secret\r\nX-B: 1"),
         ("X-A", "secret\0"),
+        ("X-A", "secret\x7f"),
         ("X-A", "secret\ud800"),
         ("X A", "secret"),
         ("", "secret"),
@@ -1247,7 +1294,7 @@ def test_a_child_forked_during_a_pause_can_pause_and_be_interrupted_itself(recei
         return "stopping" in export(exporter, seconds=LONG_S * 4).message
 
     # Held for the length of the fork, as by a thread that is just going to sleep: the child inherits it locked.
-    with exporter._wake._cond:
+    with exporter._wake._cond:  # type: ignore[attr-defined]
         assert _in_child(act)
     assert thread.is_alive(), "the child's interrupt is not the parent's"
     exporter.interrupt()
@@ -1266,8 +1313,7 @@ def test_importing_loads_no_http_tls_or_compression_before_it_is_needed() -> Non
         import tracecore.exporters
         heavy = {"http", "http.client", "ssl", "zlib", "socket", "email", "email.parser", "urllib.parse", "threading"}
         print(*sorted(heavy & (set(sys.modules) - before)))
-        from tracecore.exporters.otlp_http import OTLPHTTPExporter
-        OTLPHTTPExporter()
+        import tracecore.exporters.otlp_http
         heavy = {"http.client", "ssl", "zlib", "email.parser", "importlib.metadata"}
         print(*sorted(heavy & (set(sys.modules) - before)))
     """

@@ -176,6 +176,7 @@ MALFORMED = [
     "http://collector:4318/a\r\nX-Injected: 1",
     "http://col\tlector/",
     "http://collector\udcff/",
+    "http://collector/\udcff",
     "http://col%6cector/",
     "http://[::1",
     "http://[::1]x:4318/",

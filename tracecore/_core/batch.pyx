@@ -14,6 +14,32 @@ from tracecore._core.origin cimport Origin
 cdef extern from "Python.h":
     bytes PyBytes_FromStringAndSize(const char *s, Py_ssize_t n)
 
+# The buffer of the last request, to encode the next one into: first touches of fresh pages cost as much
+# as encoding. Taken and given back under the GIL, so two workers cannot hold it at once.
+cdef tc.tc_bytes SPARE
+SPARE.data = NULL
+SPARE.n = SPARE.capacity = 0
+SPARE.failed = False
+
+# What a larger request needed goes back to the system.
+cdef uint64_t MAX_SPARE_BYTES = 4 << 20
+
+
+cdef tc.tc_bytes take_buffer() noexcept:
+    cdef tc.tc_bytes taken = SPARE
+    SPARE.data = NULL
+    SPARE.n = SPARE.capacity = 0
+    taken.n = 0
+    return taken
+
+
+cdef void give_back_buffer(tc.tc_bytes *buffer) noexcept:
+    if SPARE.data == NULL and not buffer.failed and buffer.capacity <= MAX_SPARE_BYTES:
+        SPARE.data = buffer.data
+        SPARE.capacity = buffer.capacity
+    else:
+        tc.tc_bytes_clear(buffer)
+
 
 cdef class Batch:
     """Finished spans of one provider. Threads: one at a time."""
@@ -50,9 +76,7 @@ cdef class Batch:
         names.scopes = self.origin.scopes
         names.resource = <const uint8_t *><const char *>resource_fields
         names.resource_bytes = len(resource_fields)
-        out.data = NULL
-        out.n = out.capacity = 0
-        out.failed = False
+        out = take_buffer()
         try:
             with nogil:
                 status = tc.tc_otlp_request(&out, &self.records, 0, self.records.n, &names, &n_lost)
@@ -62,7 +86,7 @@ cdef class Batch:
             self.lost_attributes = n_lost
             return self.encoded
         finally:
-            tc.tc_bytes_clear(&out)
+            give_back_buffer(&out)
 
     def spans(self) -> list:
         """Return a ReadableSpan for each record, oldest first."""

@@ -10,6 +10,11 @@ if tc.tc_ids_init() != tc.TC_OK:
     raise MemoryError("pthread_atfork")
 
 
+cdef void new_ids(uint8_t *trace_id, uint8_t *span_id) noexcept nogil:
+    tc.tc_ids_trace(trace_id)
+    tc.tc_ids_span(span_id)
+
+
 cdef void new_trace_id(uint8_t *out) noexcept nogil:
     tc.tc_ids_trace(out)
 
@@ -18,8 +23,8 @@ cdef void new_span_id(uint8_t *out) noexcept nogil:
     tc.tc_ids_span(out)
 
 
-cdef uint32_t generation() noexcept nogil:
-    return tc.tc_ids_generation()
+cdef const uint32_t *generation_view() noexcept nogil:
+    return tc.tc_ids_generation_view()
 
 
 def trace_id() -> int:

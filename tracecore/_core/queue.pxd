@@ -17,11 +17,12 @@ cdef class SpanQueue:
     cdef pthread_mutex_t taking   # the consumer side: worker, or shutdown when the worker is late
     cdef Origin origin
     cdef object start_worker      # called once, when the first span arrives
-    cdef bint worker_is_due
+    cdef bint worker_is_due       # the next span has the worker started
+    cdef bint has_worker          # one was started, or shutdown stands in for it
     cdef bint is_closed           # spans that end from now on are counted, not queued
     cdef uint32_t batch
-    cdef uint32_t n_since_wake
-    cdef uint64_t bytes_since_wake
+    cdef uint32_t n_since_wake    # spans since the worker was last woken for a batch
+    cdef uint64_t bytes_since_drain  # of records since the worker last took everything
     cdef uint64_t n_after_shutdown
     cdef uint64_t n_abandoned     # still queued when shutdown's time was up
     cdef uint64_t n_done          # taken and accounted for: exported or failed

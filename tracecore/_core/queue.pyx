@@ -12,6 +12,7 @@ What became of every record that was put, at any moment:
 Threads: put under the GIL by any thread; wait, take and done by one worker; the rest by any.
 """
 
+cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -46,6 +47,7 @@ cdef uint64_t as_ns(double seconds) noexcept nogil:
     return <uint64_t>((seconds if seconds < LONGEST_WAIT_S else LONGEST_WAIT_S) * 1e9)
 
 
+@cython.no_gc_clear  # the pipeline's dict breaks the cycle through start_worker
 cdef class SpanQueue:
     """A bounded queue of finished spans.
 
@@ -53,7 +55,8 @@ cdef class SpanQueue:
         origin: what the spans' records refer to.
         ring_bytes: memory for records, a power of two from 64 KiB to 1 GiB.
         batch: spans that wake the worker, and the most that one Batch holds.
-        start_worker: called with no argument, once, on the thread whose span comes first.
+        start_worker: called with no argument on the thread whose span comes first; again, a batch
+            later, as long as it raises.
     Raises: ValueError for ring_bytes, MemoryError.
     """
 
@@ -85,21 +88,39 @@ cdef class SpanQueue:
             self.n_after_shutdown += 1
             return
         if self.worker_is_due:
-            self.worker_is_due = False
-            try:
-                self.start_worker()
-            except Exception as error:
-                # At interpreter exit no thread can be started; shutdown drains the ring itself.
-                report("worker_start", "the export worker could not be started: %s", error)
+            self.start()
         if tc.tc_ring_put_spsc(self.ring, record) != tc.TC_OK:
-            self.n_since_wake = self.batch  # full: the worker must run whatever it thinks
+            self.bytes_since_drain = self.ring.n_bytes  # full: the worker must run whatever it thinks
         self.n_since_wake += 1
-        self.bytes_since_wake += tc.tc_load_u32(record)
-        if self.n_since_wake >= self.batch or self.bytes_since_wake >= self.ring.n_bytes >> 1:
+        self.bytes_since_drain += tc.tc_load_u32(record)
+        if self.n_since_wake >= self.batch or self.bytes_since_drain >= self.ring.n_bytes >> 1:
             if self.to_worker.is_sleeping:
                 self.n_since_wake = 0
-                self.bytes_since_wake = 0
+                self.to_worker.is_sleeping = False  # it need not be told twice
                 tc.tc_wake_all(&self.to_worker)
+            elif not self.has_worker and self.n_since_wake >= self.batch:
+                self.n_since_wake = 0
+                self.worker_is_due = True
+
+    def start(self) -> bool:
+        """Have the worker started unless there is one; False when no thread can be had. Any thread."""
+        self.worker_is_due = False
+        if not self.claim_worker():
+            return True
+        try:
+            self.start_worker()
+        except Exception as error:
+            # At the limit of threads a later batch tries again; at interpreter exit shutdown drains the ring.
+            self.has_worker = False
+            report("worker_start", "the export worker could not be started: %s", error)
+            return False
+        return True
+
+    def claim_worker(self) -> bool:
+        """Become the one worker: True for one caller only. Any thread."""
+        cdef bint is_first = not self.has_worker
+        self.has_worker = True
+        return is_first
 
     # ---- worker ---------------------------------------------------------------------------
 
@@ -113,18 +134,33 @@ cdef class SpanQueue:
         return tc.tc_wake_generation(&self.to_worker)
 
     def wait(self, seen: int, seconds: float) -> bool:
-        """Sleep until woken after `seen` was read, a batch waits, or `seconds` pass. True: woken.
+        """Sleep until woken after `seen` was read, a batch or half a ring waits, or `seconds` pass. True: woken.
 
         The worker only. The GIL is released.
         """
         cdef uint64_t generation = seen
         cdef double s = seconds
         cdef bint woken
-        if tc.tc_ring_n_waiting(self.ring) >= self.batch:
+        # Marked as sleeping before looking: whoever ends spans needs the GIL for it, so the span that
+        # makes the batch full is either seen here or wakes.
+        self.to_worker.is_sleeping = True
+        if tc.tc_ring_n_waiting(self.ring) >= self.batch or self.is_half_full:
+            self.to_worker.is_sleeping = False
             return True
         with nogil:
             woken = tc.tc_wake_wait(&self.to_worker, generation, as_ns(s), True)
         return woken
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether half the ring was written since `begin_drain`, or a span found no room."""
+        return self.bytes_since_drain >= self.ring.n_bytes >> 1
+
+    def begin_drain(self) -> int:
+        """Return the number of spans written so far, which the worker is about to take. The worker only."""
+        self.n_since_wake = 0
+        self.bytes_since_drain = 0
+        return self.ring.n_written
 
     def take(self) -> Batch | None:
         """Return the oldest records as a Batch, None if there are none.
@@ -196,21 +232,19 @@ cdef class SpanQueue:
         self.is_closed = True
         with nogil:
             pthread_mutex_lock(&self.taking)
-            n = tc.tc_ring_n_waiting(self.ring)
+            n = tc.tc_ring_n_waiting(self.ring) - self.n_abandoned
             self.n_abandoned += n
             pthread_mutex_unlock(&self.taking)
         return n
 
-    @property
-    def has_started_worker(self) -> bool:
-        return not self.worker_is_due
-
     def counts(self) -> dict[str, int]:
         """Return what became of every span that was put; see the file's head for how they add up."""
+        # The worker takes without the GIL: its count is read once, so that the sum holds meanwhile.
+        cdef uint64_t taken = self.ring.n_taken
         return {
             "written": self.ring.n_written,
-            "waiting": 0 if self.n_abandoned else tc.tc_ring_n_waiting(self.ring),
-            "taken": self.ring.n_taken,
+            "waiting": self.ring.n_written - taken - self.n_abandoned,
+            "taken": taken,
             "dropped_full": self.ring.n_dropped,
             "dropped_after_shutdown": self.n_after_shutdown,
             "abandoned": self.n_abandoned,
@@ -223,6 +257,7 @@ cdef class SpanQueue:
         tc.tc_wake_init_in_child(&self.from_worker)
         pthread_mutex_init(&self.taking, NULL)
         self.worker_is_due = True
+        self.has_worker = False
         self.n_since_wake = 0
-        self.bytes_since_wake = 0
+        self.bytes_since_drain = 0
         self.n_after_shutdown = self.n_abandoned = self.n_done = 0

@@ -32,6 +32,7 @@ cdef class Recorder:
     cdef int n_queues
     cdef tc_clock clock
     cdef uint32_t generation           # of the process whose spans these are
+    cdef const uint32_t *generation_view  # of this process
     cdef object on_fork                # called when the core notices that this is a new process
 
     cdef uint32_t max_attributes, max_events, max_links, max_event_attributes, max_link_attributes

@@ -10,6 +10,7 @@ How every span is accounted for, at any moment:
 `live` are spans somebody still holds; `unended` were let go without end().
 """
 
+cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tracecore._core cimport ids, tc
@@ -44,6 +45,7 @@ cdef rule as_rule(object branch) except *:
     return r
 
 
+@cython.no_gc_clear  # the provider's dict breaks every cycle; `queue_views` must stay valid to the end
 cdef class Recorder:
     """What the tracers of one provider share.
 
@@ -61,7 +63,8 @@ cdef class Recorder:
                   object on_fork):
         self.origin = origin
         self.queues = ()
-        self.generation = ids.generation()
+        self.generation_view = ids.generation_view()
+        self.generation = self.generation_view[0]
         self.on_fork = on_fork
         self.id_generator = id_generator
         self.random_flag = 2
@@ -102,7 +105,7 @@ cdef class Recorder:
         self.n_queues += 1
 
     cdef void notice_fork(self) noexcept:
-        if tc.TC_LIKELY(self.generation == ids.generation()):
+        if tc.TC_LIKELY(self.generation == self.generation_view[0]):
             return
         try:
             self.on_fork()
@@ -141,9 +144,9 @@ cdef class Recorder:
 
     def reset_in_child(self) -> None:
         """Start clean in a forked child. Spans of the parent that end here are counted as inherited."""
-        if self.generation == ids.generation():
+        if self.generation == self.generation_view[0]:
             return
-        self.generation = ids.generation()
+        self.generation = self.generation_view[0]
         self.n_started = self.n_unsampled = self.n_ended = self.n_unended = 0
         self.n_record_only = self.n_no_exporter = self.n_queued = 0
         self.n_inherited = self.n_ended_again = self.n_detach_failed = self.n_no_memory = 0

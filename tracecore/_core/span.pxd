@@ -41,10 +41,10 @@ cdef class Span(SpanBase):
     cdef bint record_exceptions, set_status_on_exceptions
     cdef uint64_t start_ns, end_ns          # epoch
 
-    cdef void finish(self, uint64_t end_ns) noexcept
+    cdef int finish(self, uint64_t end_ns) except -1
     cdef uint64_t now_ns(self) noexcept nogil
-    cdef void note_exception(self, object error, bint escaped) noexcept
-    cdef void put_link(self, object context, object attributes) noexcept
+    cdef int note_exception(self, object error, bint escaped) except -1
+    cdef int put_link(self, object context, object attributes) except -1
 
 cdef Span new_span(SpanSource source, object name)
 cdef UnsampledSpan new_unsampled_span()

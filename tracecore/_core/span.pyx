@@ -5,7 +5,8 @@ Before end() Python owns the span and its record grows in a draft; end() copies 
 queues once, and from then on the worker owns that copy. The draft stays with the span object, so
 that reads work for as long as somebody holds it.
 
-Nothing here raises for data or load. A method called after end() is reported and does nothing.
+Nothing here raises for data or load. A method called after end() is reported and does nothing. What
+asks the program to stop (KeyboardInterrupt, SystemExit) while code of somebody's own runs goes through.
 
 Threads: any, under the GIL, which is also what makes the draft's one writer.
 """
@@ -38,8 +39,44 @@ cdef extern from *:
         type->tp_new = tc_refuse_new;
         PyType_Modified(type);
     }
+
+    /* Spare objects: Cython gives freelists to base classes only. The classes are final, so an
+     * instance's size is its type's. Under the GIL, like all allocation of objects. */
+    #define TC_MAX_SPARE 64
+    typedef struct tc_spares {
+        void *items[TC_MAX_SPARE];
+        int n;
+    } tc_spares;
+
+    static PyObject *tc_spare_alloc(tc_spares *spares, PyTypeObject *type) {
+        if (spares->n == 0) return PyType_GenericAlloc(type, 0);
+        PyObject *o = (PyObject *)spares->items[--spares->n];
+        memset(o, 0, (size_t)type->tp_basicsize);
+        return PyObject_Init(o, type);
+    }
+    static void tc_spare_free(tc_spares *spares, void *o) {
+        if (spares->n < TC_MAX_SPARE)
+            spares->items[spares->n++] = o;
+        else
+            PyObject_Free(o);
+    }
+    static tc_spares tc_spans, tc_unsampled;
+    static PyObject *tc_span_alloc(PyTypeObject *t, Py_ssize_t n) { (void)n; return tc_spare_alloc(&tc_spans, t); }
+    static void tc_span_free(void *o) { tc_spare_free(&tc_spans, o); }
+    static PyObject *tc_unsampled_alloc(PyTypeObject *t, Py_ssize_t n) {
+        (void)n;
+        return tc_spare_alloc(&tc_unsampled, t);
+    }
+    static void tc_unsampled_free(void *o) { tc_spare_free(&tc_unsampled, o); }
+    static void tc_keep_spares(PyTypeObject *span, PyTypeObject *unsampled) {
+        span->tp_alloc = tc_span_alloc;
+        span->tp_free = tc_span_free;
+        unsampled->tp_alloc = tc_unsampled_alloc;
+        unsampled->tp_free = tc_unsampled_free;
+    }
     """
     void tc_only_by_tracer(PyTypeObject *type)
+    void tc_keep_spares(PyTypeObject *span, PyTypeObject *unsampled)
 
 cdef tc.tc_draft_pool POOL
 POOL.first = NULL
@@ -53,10 +90,16 @@ cdef object STATUS_CODE = StatusCode
 cdef object SPAN_CONTEXT = SpanContext
 
 
+@cython.no_gc_clear
 cdef class SpanSource:
-    """The part of a tracer that its spans refer to."""
+    """The part of a tracer that its spans refer to.
+
+    no_gc_clear, as for the recorder: no cycle needs it to let go, and a span that ends while a cycle
+    is taken apart still finds everything in place.
+    """
 
 
+@cython.no_gc  # else the classes below are GC-tracked too, and cleared while they are still used
 cdef class SpanBase:
     """What recorded and unrecorded spans have in common: an identity that propagates."""
 
@@ -191,12 +234,12 @@ cdef class Span(SpanBase):
             return
         self.put_link(context, attributes)
 
-    cdef void put_link(self, object context, object attributes) noexcept:
+    cdef int put_link(self, object context, object attributes) except -1:
         cdef Recorder recorder = self.source.recorder
         cdef tc.tc_draft *aside = NULL
         try:
             if not is_valid_link(context, attributes):
-                return
+                return 0
             aside = values.take_aside()
             write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length)
             if not tc.tc_draft_append(self.draft, aside):
@@ -206,6 +249,7 @@ cdef class Span(SpanBase):
             report("link_refused", "a link was not recorded: %s: %s", type(error).__name__, error)
         finally:
             values.give_back_aside(aside)
+        return 0
 
     def set_status(self, status, description=None) -> None:
         """OK is final; UNSET never overrides; else the last call holds (specification, trace/api.md)."""
@@ -255,7 +299,7 @@ cdef class Span(SpanBase):
             return
         self.add_event("exception", described, timestamp)
 
-    cdef void note_exception(self, object error, bint escaped) noexcept:
+    cdef int note_exception(self, object error, bint escaped) except -1:
         """What leaving a `with` by an exception does to a recording span."""
         try:
             if self.record_exceptions:
@@ -265,6 +309,7 @@ cdef class Span(SpanBase):
         except Exception as fault:
             report("exception_refused", "an exception of type %s was not recorded: %s",
                    type(error).__name__, type(fault).__name__)
+        return 0
 
     # ---- ending -------------------------------------------------------------------------------
 
@@ -290,7 +335,7 @@ cdef class Span(SpanBase):
                 end_ns = self.now_ns()
         self.finish(end_ns)
 
-    cdef void finish(self, uint64_t end_ns) noexcept:
+    cdef int finish(self, uint64_t end_ns) except -1:
         cdef tc.tc_draft *draft = self.draft
         cdef Recorder recorder = self.source.recorder
         cdef tc.tc_header *header
@@ -301,7 +346,7 @@ cdef class Span(SpanBase):
         if self.generation != recorder.generation:
             # Started by the parent process, which sends it; a second copy would be a duplicate.
             recorder.n_inherited += 1
-            return
+            return 0
         body = tc.tc_draft_body(draft)
         body.name_id = values.name_id(<PyObject *>self.name)
         if (body.name_id == 0 or self.message is not None or self.trace_state is not None
@@ -323,16 +368,23 @@ cdef class Span(SpanBase):
         header.flags = tc.TC_HAS_PARENT if self.has_parent else 0
         tc.tc_draft_finish(draft, self.source.scope_id)
         if recorder.processor is not None:
-            tell_processor(self, recorder.processor)
-        recorder.commit(draft.data, self.trace_flags & 1)
+            try:
+                tell_processor(self, recorder.processor)
+            finally:
+                recorder.commit(draft.data, self.trace_flags & 1)
+        else:
+            recorder.commit(draft.data, self.trace_flags & 1)
+        return 0
 
     def __enter__(self):
         return self
 
     def __exit__(self, exc_type, exc_val, exc_tb) -> None:
-        if exc_val is not None and not self.ended:
-            self.note_exception(exc_val, True)
-        self.end()
+        try:
+            if exc_val is not None and not self.ended:
+                self.note_exception(exc_val, True)
+        finally:
+            self.end()
 
     # ---- reading ------------------------------------------------------------------------------
 
@@ -524,13 +576,15 @@ cdef object readable(Span span):
     )
 
 
-cdef void tell_processor(Span span, object processor) noexcept:
+cdef int tell_processor(Span span, object processor) except -1:
     try:
         processor._on_ending(span)
         processor.on_end(readable(span))
     except Exception as error:
         report("processor_error", "a span processor raised when a span ended: %s: %s", type(error).__name__, error)
+    return 0
 
 
+tc_keep_spares(<PyTypeObject *>Span, <PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>Span)
 tc_only_by_tracer(<PyTypeObject *>UnsampledSpan)

@@ -31,6 +31,7 @@ cdef extern from "tc_ids.h" nogil:
     void tc_ids_trace(uint8_t *out)
     void tc_ids_span(uint8_t *out)
     uint32_t tc_ids_generation()
+    const uint32_t *tc_ids_generation_view()
 
 
 cdef extern from "tc_strings.h" nogil:
@@ -50,6 +51,7 @@ cdef extern from "tc_strings.h" nogil:
 cdef extern from "tc_record.h" nogil:
     const uint32_t TC_RECORD_HEAD_BYTES
     const uint32_t TC_EVENT_HEAD_BYTES, TC_LINK_HEAD_BYTES
+    const uint32_t TC_RECORD_MAX_DEPTH, TC_RECORD_ARRAY_DEPTH, TC_RECORD_MAP_DEPTH
     const uint32_t TC_FLAG_HAS_IS_REMOTE, TC_FLAG_IS_REMOTE
     const int TC_PARENT_FLAGS_SHIFT
     const uint8_t TC_HAS_PARENT

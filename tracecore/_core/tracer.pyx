@@ -12,8 +12,9 @@ the application has installed another runtime context, its attach and detach are
 """
 
 cimport cython
-from cpython.contextvars cimport PyContextVar_Get, PyContextVar_Reset, PyContextVar_Set
+from cpython.contextvars cimport PyContextVar_Get, PyContextVar_Set
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_SetItem, PyDict_Size, PyDict_Update
+from cpython.exc cimport PyErr_Clear
 from cpython.object cimport PyObject, PyTypeObject, Py_TYPE
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -33,6 +34,9 @@ from tracecore._core.recorder cimport (
     BRANCH_LOCAL_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_REMOTE_SAMPLED, BRANCH_ROOT,
     RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
 )
+from tracecore._core.foreign cimport (
+    ask, explicit_start, find_span_slowly, foreign_parent, kind_code, make_foreign_ids,
+)
 from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new_span, new_unsampled_span
 from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
 from tracecore._core.decorate import decorate
@@ -47,6 +51,13 @@ cdef extern from *:
     static PyObject *tc_new_instance(PyTypeObject *type, PyObject *arguments) {
         return type->tp_new(type, arguments, NULL);
     }
+    /* Whether an instance has weak references or attributes of its own. */
+    static int tc_is_watched(PyObject *o) {
+        Py_ssize_t at = Py_TYPE(o)->tp_weaklistoffset;
+        if (at != 0 && *(PyObject **)((char *)o + at) != NULL) return 1;
+        PyObject **attributes = _PyObject_GetDictPtr(o);
+        return attributes != NULL && *attributes != NULL;
+    }
     static int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, PyObject *enter, PyObject *exit) {
         type->tp_vectorcall_offset = offset;
         type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
@@ -58,9 +69,12 @@ cdef extern from *:
     }
     """
     object tc_new_instance(PyTypeObject *type, object arguments)
+    bint tc_is_watched(PyObject *o)
     int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, object enter, object exit) except -1
 
 cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject *o)
+    int PyContextVar_Reset(object variable, object token)  # -1 with an exception set: detach clears it
     ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject *const *args, size_t nargsf,
                                          PyObject *kwnames) except NULL
     Py_ssize_t PyVectorcall_NARGS(size_t nargsf)
@@ -72,10 +86,6 @@ cdef object RUNTIME_NAME = "_RUNTIME_CONTEXT"
 cdef object CONTEXT = Context
 cdef tuple NO_ARGUMENTS = ()
 cdef object INTERNAL = SpanKind.INTERNAL
-cdef object SERVER = SpanKind.SERVER
-cdef object CLIENT = SpanKind.CLIENT
-cdef object PRODUCER = SpanKind.PRODUCER
-cdef object CONSUMER = SpanKind.CONSUMER
 
 
 # ---- the current context -------------------------------------------------------------------------
@@ -119,21 +129,64 @@ cdef inline object current_context(object variable):
     return context
 
 
+# Contexts to use again. A Context must not change while anybody can see it; one that only the scope
+# that made it still holds can be seen by nobody, and filling it anew costs a fraction of making one.
+cdef enum:
+    MAX_SPARE = 16
+
+cdef PyObject *SPARE[MAX_SPARE]
+cdef int n_spare = 0
+
+
+cdef inline object take_spare():
+    """A Context that nobody sees and that holds nothing or the span key only."""
+    global n_spare
+    cdef PyObject *spare
+    while n_spare > 0:
+        n_spare -= 1
+        spare = SPARE[n_spare]
+        context = <object>spare
+        Py_DECREF(context)  # the array's reference is `context`'s now
+        # Looked at again: a debugger's walk over all objects may have found it meanwhile.
+        if Py_REFCNT(spare) == 1:
+            return context
+    return tc_new_instance(<PyTypeObject *>CONTEXT, NO_ARGUMENTS)
+
+
 cdef object with_span(object base, SpanBase span):
     """A Context like `base` with `span` as its current span."""
     cdef object context
+    cdef Py_ssize_t n
     if type(base) is not CONTEXT:
         return context_api.set_value(SPAN_KEY, span, base)
-    context = tc_new_instance(<PyTypeObject *>CONTEXT, NO_ARGUMENTS)
-    if not (PyDict_Size(base) == 1 and PyDict_GetItemWithError(base, SPAN_KEY) != NULL) and PyDict_Size(base) != 0:
+    n = PyDict_Size(base)
+    if n == 0 or (n == 1 and PyDict_GetItemWithError(base, SPAN_KEY) != NULL):
+        context = take_spare()
+    else:
+        context = tc_new_instance(<PyTypeObject *>CONTEXT, NO_ARGUMENTS)
         PyDict_Update(context, base)  # the dict's own, past Context's refusal to change
     PyDict_SetItem(context, SPAN_KEY, span)
     return context
 
 
+cdef int keep_spare(PyObject *context) except -1:
+    """Take over the caller's reference: keep the Context for the next span, or let it go."""
+    global n_spare
+    if (Py_REFCNT(context) == 1 and n_spare < MAX_SPARE and Py_TYPE(<object>context) == <PyTypeObject *>CONTEXT
+            and PyDict_Size(<object>context) == 1 and not tc_is_watched(context)):
+        PyDict_SetItem(<object>context, SPAN_KEY, None)  # or the spare would keep the span
+        if n_spare < MAX_SPARE:
+            SPARE[n_spare] = context
+            n_spare += 1
+            return 0
+    Py_DECREF(<object>context)
+    return 0
+
+
 # ---- starting a span ---------------------------------------------------------------------------------
 
 @cython.final
+@cython.no_gc_clear
 cdef class Tracer(SpanSource):
     """Starts spans of one instrumentation scope.
 
@@ -149,6 +202,11 @@ cdef class Tracer(SpanSource):
 
     @property
     def instrumentation_scope(self):
+        return self.scope
+
+    @property
+    def _instrumentation_scope(self):
+        # What the SDK's tracer calls it; test suites of instrumentations read it there.
         return self.scope
 
     @property
@@ -176,11 +234,14 @@ cdef class Tracer(SpanSource):
         scope.vectorcall = scope_call
         scope.tracer = self
         scope.name = name
-        scope.context = context
         scope.kind = kind
-        scope.attributes = attributes
         scope.links = links
-        scope.start_time = start_time
+        if context is not None:  # None is what the fields start with
+            scope.context = context
+        if attributes is not None:
+            scope.attributes = attributes
+        if start_time is not None:
+            scope.start_time = start_time
         scope.record_exceptions = record_exception
         scope.set_status_on_exceptions = set_status_on_exception
         scope.end_on_exit = end_on_exit
@@ -196,26 +257,26 @@ cdef class Tracer(SpanSource):
         cdef object state = None         # tracestate of the parent, then of the span
         cdef object parent_state = None
         cdef object verdict
-        cdef PyObject *found
+        cdef object found
         cdef bint has_parent = False, is_remote = False, sampled, recording
         cdef uint8_t parent_flags = 0
         cdef uint8_t trace_id[16]
         cdef uint8_t parent_id[8]
+        cdef uint8_t span_id[8]
         cdef branch which = BRANCH_ROOT
         cdef rule r
         cdef uint64_t now
 
         recorder.notice_fork()
-        recorder.n_started += 1
 
         # -- parent
         if context is not None:
             current = context
         elif current is None:
             current = current_context(current_variable())
-        found = find_span(current)  # borrowed from `current`
-        if found != NULL:
-            if Py_TYPE(<object>found) == <PyTypeObject *>Span or Py_TYPE(<object>found) == <PyTypeObject *>UnsampledSpan:
+        found = find_span(current)
+        if found is not None:
+            if Py_TYPE(found) == <PyTypeObject *>Span or Py_TYPE(found) == <PyTypeObject *>UnsampledSpan:
                 ours = <SpanBase>found
                 has_parent = True
                 parent_flags = ours.trace_flags
@@ -223,7 +284,7 @@ cdef class Tracer(SpanSource):
                 memcpy(trace_id, ours.trace_id, 16)
                 memcpy(parent_id, ours.span_id, 8)
             else:
-                foreign = foreign_parent(<object>found)
+                foreign = foreign_parent(found)
                 if foreign is not None:
                     try:
                         id_to_bytes(foreign.trace_id, trace_id, 16)
@@ -235,15 +296,17 @@ cdef class Tracer(SpanSource):
                     except Exception as error:
                         report("parent_context", "a parent's SpanContext could not be read: %s", error)
                         foreign = None
+        if recorder.id_generator is not None:
+            make_foreign_ids(recorder.id_generator, not has_parent, trace_id, span_id)
+        elif has_parent:
+            ids.new_span_id(span_id)
+        else:
+            ids.new_ids(trace_id, span_id)
         if has_parent:
             if is_remote:
                 which = BRANCH_REMOTE_SAMPLED if parent_flags & 1 else BRANCH_REMOTE_NOT_SAMPLED
             else:
                 which = BRANCH_LOCAL_SAMPLED if parent_flags & 1 else BRANCH_LOCAL_NOT_SAMPLED
-        elif recorder.id_generator is None:
-            ids.new_trace_id(trace_id)
-        else:
-            foreign_trace_id(recorder.id_generator, trace_id)
 
         # -- verdict
         r = recorder.rules[<int>which]
@@ -265,6 +328,7 @@ cdef class Tracer(SpanSource):
                 parent_state = NO_STATE
 
         # -- the span
+        recorder.n_started += 1  # not before: what asks the program to stop may leave the sampler
         if recording:
             recorded = new_span(self, name)
             if recorded is None:
@@ -275,14 +339,11 @@ cdef class Tracer(SpanSource):
             span = new_unsampled_span()
         else:
             span = recorded
+        span.generation = recorder.generation
         memcpy(span.trace_id, trace_id, 16)
-        if recorder.id_generator is None:
-            ids.new_span_id(span.span_id)
-        else:
-            foreign_span_id(recorder.id_generator, span.span_id)
+        memcpy(span.span_id, span_id, 8)
         span.trace_flags = (1 if sampled else 0) | (parent_flags & 2 if has_parent else recorder.random_flag)
         span.trace_state = state
-        span.generation = recorder.generation
         if not recording:
             span.offset_ns = ours.offset_ns if ours is not None else 0
             return span
@@ -301,7 +362,13 @@ cdef class Tracer(SpanSource):
             memcpy(recorded.parent_span_id, parent_id, 8)
             recorded.parent_flags = parent_flags
             recorded.parent_is_remote = is_remote
-            recorded.parent_context = foreign
+            if ours is None:
+                recorded.parent_context = foreign
+            elif recorder.processor is None:
+                recorded.parent_context = ours.made_context
+            else:
+                # In the SDK a span's parent is its parent's SpanContext itself, and test suites compare with "is".
+                recorded.parent_context = ours.get_span_context()
             recorded.parent_state = parent_state
         if kind is not INTERNAL:
             recorded.kind_code = kind_code(kind)
@@ -319,105 +386,33 @@ cdef class Tracer(SpanSource):
 ApiTracer.register(Tracer)
 
 
-cdef uint8_t kind_code(object kind) noexcept:
-    # By identity: an Enum member's hash is Python code.
-    if kind is SERVER:
-        return 1
-    if kind is CLIENT:
-        return 2
-    if kind is PRODUCER:
-        return 3
-    if kind is CONSUMER:
-        return 4
-    if kind is not INTERNAL:
-        report("kind", "kind=%r: expected a SpanKind, INTERNAL is used", kind)
-    return 0
-
-
-cdef inline PyObject *find_span(object context) except? NULL:
-    """The current span of a Context, borrowed; NULL without one."""
+cdef inline object find_span(object context):
+    """The current span of a Context, None without one."""
+    cdef PyObject *found
     if type(context) is CONTEXT:
-        return PyDict_GetItemWithError(context, SPAN_KEY)
+        if PyDict_Size(context) == 0:
+            return None
+        found = PyDict_GetItemWithError(context, SPAN_KEY)
+        return None if found == NULL else <object>found
     return find_span_slowly(context)
 
 
-cdef PyObject *find_span_slowly(object context) noexcept:
-    """The span in a Context of a class of somebody's own, kept alive by that Context."""
-    try:
-        span = context_api.get_value(SPAN_KEY, context)
-    except Exception as error:
-        report("parent_context", "context of type %s: expected an OpenTelemetry Context: %s",
-               type(context).__name__, error)
-        return NULL
-    return NULL if span is None else <PyObject *>span
-
-
-cdef object foreign_parent(object span):
-    """The SpanContext of a parent span that is not ours; None if it makes no parent."""
-    try:
-        if not isinstance(span, ApiSpan):
-            return None
-        context = span.get_span_context()
-        return context if context is not None and context.is_valid else None
-    except Exception as error:
-        report("parent_context", "a parent span's context could not be read: %s: %s", type(error).__name__, error)
-        return None
-
-
-cdef object ask(object sampler, object context, object trace_id, object name, object kind, object attributes,
-                object links):
-    """The user's sampler's verdict: (recording, sampled, attributes, trace_state); None if it failed."""
-    try:
-        result = sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
-        decision = result.decision
-        return decision.is_recording(), decision.is_sampled(), result.attributes, result.trace_state
-    except Exception as error:
-        report("sampler_error", "the sampler raised, the span is not sampled: %s: %s", type(error).__name__, error)
-        return None
-
-
-cdef int foreign_trace_id(object generator, uint8_t *out) noexcept:
-    try:
-        id_to_bytes(generator.generate_trace_id(), out, 16)
-    except Exception as error:
-        report("id_generator_error", "the id generator raised, another id is used: %s", error)
-        ids.new_trace_id(out)
-    return 0
-
-
-cdef int foreign_span_id(object generator, uint8_t *out) noexcept:
-    try:
-        id_to_bytes(generator.generate_span_id(), out, 8)
-    except Exception as error:
-        report("id_generator_error", "the id generator raised, another id is used: %s", error)
-        ids.new_span_id(out)
-    return 0
-
-
-cdef uint64_t explicit_start(object start_time, uint64_t now) noexcept:
-    cdef uint64_t given
-    try:
-        given = start_time
-        return given
-    except Exception as error:
-        report("start_time", "start_time=%r: expected nanoseconds since the epoch: %s", start_time, error)
-        return now
-
-
-cdef void put_links(Span span, object links) noexcept:
+cdef int put_links(Span span, object links) except -1:
     try:
         for link in links:
             if link:
                 span.put_link(link.context, link.attributes)
     except Exception as error:
         report("link_refused", "links %r were not recorded: %s", type(links).__name__, error)
+    return 0
 
 
-cdef void tell_processor(object processor, Span span, object context) noexcept:
+cdef int tell_processor(object processor, Span span, object context) except -1:
     try:
         processor.on_start(span, parent_context=context)
     except Exception as error:
         report("processor_error", "a span processor raised when a span started: %s: %s", type(error).__name__, error)
+    return 0
 
 
 # ---- the span as the current one -----------------------------------------------------------------------
@@ -452,7 +447,18 @@ cdef class SpanScope:
     cdef object name, context, kind, attributes, links, start_time
     cdef SpanBase span          # while entered
     cdef object token
+    cdef object variable        # the ContextVar that the token is of; None with another runtime context
+    cdef PyObject *attached     # the Context that was set, owned
     cdef bint record_exceptions, set_status_on_exceptions, end_on_exit
+
+    def __dealloc__(self):
+        # Entered and let go without leaving, by a framework whose teardown did not run, say. The SDK's scope
+        # is a generator, which is closed when it is let go: the context is put back and the span ends.
+        if self.span is not None:
+            try:
+                self.leave(None)
+            except Exception as error:
+                report("scope_abandoned", "leaving a span scope that was let go: %s: %s", type(error).__name__, error)
 
     @property
     def args(self) -> tuple:
@@ -479,11 +485,16 @@ cdef class SpanScope:
         current = current_context(variable)
         span = self.tracer.begin(self.name, self.context, current, self.kind, self.attributes, self.links,
                                  self.start_time, self.record_exceptions, self.set_status_on_exceptions)
+        if self.tracer.recorder.processor is not None:
+            current = current_context(variable)  # its on_start may have set another
         context = with_span(current, span)
         if variable is not None:
             self.token = PyContextVar_Set(variable, context)
         else:
             self.token = context_api.attach(context)
+        self.variable = variable
+        Py_INCREF(context)
+        self.attached = <PyObject *>context
         self.span = span
         return span
 
@@ -491,34 +502,47 @@ cdef class SpanScope:
         """Detach, record what was raised, end: the order of opentelemetry.trace.use_span."""
         cdef SpanBase span = self.span
         cdef object token = self.token
-        cdef uint64_t now
+        cdef PyObject *attached = self.attached
         if span is None:
             return 0
         self.span = None
         self.token = None
-        detach(self.tracer.recorder, token)
+        self.attached = NULL
+        detach(self.tracer.recorder, self.variable, token)
+        token = None
+        keep_spare(attached)
         if type(span) is Span:
             # GeneratorExit, KeyboardInterrupt and their like are no errors of the operation.
             if error is not None and not (<Span>span).ended and isinstance(error, Exception):
-                (<Span>span).note_exception(error, False)
-            if self.end_on_exit:
-                if (<Span>span).ended:
-                    (<Span>span).end()  # counts and reports the second end
-                else:
-                    now = (<Span>span).now_ns()
-                    (<Span>span).finish(now if now > (<Span>span).start_ns else (<Span>span).start_ns)
+                try:
+                    (<Span>span).note_exception(error, False)
+                finally:
+                    self.end(<Span>span)
+            else:
+                self.end(<Span>span)
         return 0
 
+    cdef int end(self, Span span) except -1:
+        cdef uint64_t now
+        if not self.end_on_exit:
+            return 0
+        if span.ended:
+            span.end()  # counts and reports the second end
+            return 0
+        now = span.now_ns()
+        return span.finish(now if now > span.start_ns else span.start_ns)
 
-cdef int detach(Recorder recorder, object token) except -1:
+
+cdef int detach(Recorder recorder, object variable, object token) except -1:
     """Put the context back as it was. Left in another context than it was entered in (a generator
     closed elsewhere), there is nothing to put back: counted, never raised, never a traceback."""
-    cdef object variable = current_variable()
+    if variable is not None:
+        if PyContextVar_Reset(variable, token) < 0:
+            PyErr_Clear()
+            recorder.n_detach_failed += 1
+        return 0
     try:
-        if variable is not None and token is not None:
-            PyContextVar_Reset(variable, token)
-        else:
-            CONTEXT_MODULE[RUNTIME_NAME].detach(token)
+        CONTEXT_MODULE[RUNTIME_NAME].detach(token)
     except Exception:
         recorder.n_detach_failed += 1
     return 0

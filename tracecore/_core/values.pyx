@@ -41,10 +41,6 @@ cdef extern from "Python.h":
     str PyUnicode_DecodeUTF8(const char *s, Py_ssize_t n, const char *errors)
     bytes PyBytes_FromStringAndSize(const char *s, Py_ssize_t n)
 
-# How deep sequences and mappings may nest. opentelemetry-sdk ends at Python's recursion limit,
-# with a RecursionError in the user's call; here the attribute is refused.
-cdef int MAX_DEPTH = 64
-
 # A text longer than this is encoded into a temporary: CPython caches the UTF-8 form inside a
 # non-ASCII str, which would double the memory of a large one for its whole life.
 cdef Py_ssize_t CACHED_UTF8_MAX = 1024
@@ -127,7 +123,7 @@ cdef struct key_bytes:
     uint32_t length
 
 
-cdef int put_flat(tc.tc_draft *draft, key_bytes key, PyObject *value, Py_ssize_t max_length) noexcept:
+cdef inline int put_flat(tc.tc_draft *draft, key_bytes key, PyObject *value, Py_ssize_t max_length) noexcept:
     """1: put; 0: not one of the plain types, or needs a closer look; -1: no room."""
     cdef PyTypeObject *type = Py_TYPE(<object>value)
     cdef Py_ssize_t n
@@ -169,7 +165,8 @@ cdef int put_flat(tc.tc_draft *draft, key_bytes key, PyObject *value, Py_ssize_t
     return 0
 
 
-cdef int put_blob(tc.tc_draft *draft, tc.tc_item_type type, key_bytes key, bytes blob) except -1:
+cdef int put_blob(tc.tc_draft *draft, tc.tc_item_type type, key_bytes key, object blob) except -1:
+    """Appends bytes; `blob` may be of a subclass, which a parameter of type bytes would refuse."""
     if not tc.tc_draft_put_bytes(draft, type, key.id, key.bytes, key.length,
                                  <const uint8_t *>PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob)):
         raise MemoryError
@@ -197,7 +194,7 @@ cdef str refused_as_text(object value):
     return str(value) if has_own_text(value) else None
 
 
-cdef int put_value(tc.tc_draft *draft, key_bytes key, object value, Py_ssize_t max_length, int depth) except -1:
+cdef int put_value(tc.tc_draft *draft, key_bytes key, object value, Py_ssize_t max_length, uint32_t depth) except -1:
     """Appends a value of any type under the API's rules. Raises what the value's own code raises."""
     cdef int done = put_flat(draft, key, <PyObject *>value, max_length)
     cdef uint32_t content_at
@@ -231,8 +228,8 @@ cdef int put_value(tc.tc_draft *draft, key_bytes key, object value, Py_ssize_t m
     if isinstance(value, bytes):
         return put_blob(draft, tc.TC_BYTES, key, value)
     if isinstance(value, (list, tuple)) or isinstance(value, Sequence):
-        if depth >= MAX_DEPTH:
-            raise RecursionError("nested deeper than %d" % MAX_DEPTH)
+        if depth + tc.TC_RECORD_ARRAY_DEPTH > tc.TC_RECORD_MAX_DEPTH:
+            raise RecursionError("nested deeper than a receiver could read")
         content_at = tc.tc_draft_open(draft, tc.TC_ARRAY, key.id, key.bytes, key.length)
         if content_at == 0:
             raise MemoryError
@@ -240,17 +237,17 @@ cdef int put_value(tc.tc_draft *draft, key_bytes key, object value, Py_ssize_t m
         none.bytes = NULL
         none.length = 0
         for inner in value:
-            put_value(draft, none, inner, max_length, depth + 1)
+            put_value(draft, none, inner, max_length, depth + tc.TC_RECORD_ARRAY_DEPTH)
         tc.tc_draft_close(draft, content_at)
         return 0
     if isinstance(value, Mapping):
-        if depth >= MAX_DEPTH:
-            raise RecursionError("nested deeper than %d" % MAX_DEPTH)
+        if depth + tc.TC_RECORD_MAP_DEPTH > tc.TC_RECORD_MAX_DEPTH:
+            raise RecursionError("nested deeper than a receiver could read")
         content_at = tc.tc_draft_open(draft, tc.TC_MAP, key.id, key.bytes, key.length)
         if content_at == 0:
             raise MemoryError
         for inner_key, inner in cleaned_items(value):
-            put_keyed(draft, inner_key, inner, max_length, depth + 1)
+            put_keyed(draft, inner_key, inner, max_length, depth + tc.TC_RECORD_MAP_DEPTH)
         tc.tc_draft_close(draft, content_at)
         return 0
     return put_value(draft, key, refused_as_text(value), -1, depth)
@@ -280,7 +277,7 @@ cdef object cleaned_items(object mapping):
     return cleaned.items()
 
 
-cdef int put_keyed(tc.tc_draft *draft, object key, object value, Py_ssize_t max_length, int depth) except -1:
+cdef int put_keyed(tc.tc_draft *draft, object key, object value, Py_ssize_t max_length, uint32_t depth) except -1:
     """Appends key and value; the key is a non-empty str."""
     cdef key_bytes k
     cdef bytes encoded
@@ -382,7 +379,8 @@ cdef bytes text_bytes(object text):
     try:
         return str.encode(text, "utf-8")
     except UnicodeEncodeError:
-        return str.encode(text, "utf-8", "surrogatepass").decode("utf-8", "replace").encode("utf-8")
+        exact = str.encode(text, "utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
+        return "".join(["\ufffd" if "\ud800" <= c <= "\udfff" else c for c in exact]).encode("utf-8")
 
 
 cdef uint32_t put_inner_attributes(tc.tc_draft *draft, object attributes, uint32_t limit,

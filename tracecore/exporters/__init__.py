@@ -16,9 +16,13 @@ composes it, so a program that exports nowhere never loads an HTTP or TLS stack.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-__all__ = ["EncodedBatch", "Exporter", "Outcome"]
+if TYPE_CHECKING:
+    from tracecore.readable_span import ReadableSpan
+
+__all__ = ["Exporter", "Outcome", "SpanBatch"]
 
 
 class Outcome(NamedTuple):
@@ -48,7 +52,7 @@ class Outcome(NamedTuple):
     """Words for the log: which endpoint, and what happened there.  Never a credential."""
 
 
-class EncodedBatch(Protocol):
+class SpanBatch(Protocol):
     """Finished spans as the native core hands them over."""
 
     def __len__(self) -> int:
@@ -59,11 +63,15 @@ class EncodedBatch(Protocol):
         """Return the batch as one serialized ExportTraceServiceRequest; made without the GIL."""
         ...
 
+    def spans(self) -> Sequence[ReadableSpan]:
+        """Return the spans as Python objects, for exporters with a format of their own."""
+        ...
+
 
 class Exporter(Protocol):
     """Something that delivers batches."""
 
-    def export(self, batch: EncodedBatch, deadline: float) -> Outcome:
+    def export(self, batch: SpanBatch, deadline: float) -> Outcome:
         """Deliver `batch`, or give up by `deadline` (seconds of ``time.monotonic()``).
 
         Raises: nothing.  Threads: one at a time.

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracecore._core.batch import Batch
-from tracecore.exporters import Exporter, Outcome
+from tracecore.exporters import Exporter, Outcome, SpanBatch
 
 __all__ = ["ForeignExporter", "as_exporter"]
 
@@ -20,7 +19,7 @@ class ForeignExporter:
         self.wrapped = exporter
         self._is_shut_down = False
 
-    def export(self, batch: Batch, deadline: float) -> Outcome:
+    def export(self, batch: SpanBatch, deadline: float) -> Outcome:
         """Export the batch; the deadline cannot be passed on, the SDK's interface has none."""
         n = len(batch)
         try:
@@ -39,7 +38,8 @@ class ForeignExporter:
         """Shut the exporter down, once."""
         if not self._is_shut_down:
             self._is_shut_down = True
-            self.wrapped.shutdown()
+            if callable(shutdown := getattr(self.wrapped, "shutdown", None)):
+                shutdown()
 
 
 def as_exporter(exporter: Any) -> Exporter:

@@ -1,0 +1,83 @@
+/* fuzz_record: arbitrary bytes as the items of a record, for the walk and for the encoder.
+ *
+ * Neither may read beyond the bytes, run down the stack or hang; what the encoder
+ * writes must be well-formed OTLP whatever it read. Driven by libFuzzer (make fuzz)
+ * or by replay_corpus.
+ */
+#include "check.h"
+#include "otlp_text.h"
+#include "tc_otlp.h"
+#include "tc_record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MAX_INPUT_BYTES (1u << 20)
+
+static void walk(const uint8_t *at, const uint8_t *end, uint32_t depth) {
+    tc_item item;
+    const uint8_t *before = at;
+    while (tc_item_next(&at, end, &item) == 1) {
+        CHECK(at > before && at <= end && item.payload_view + item.payload_length == at);
+        before = at;
+        if (depth == TC_RECORD_MAX_DEPTH) continue;
+        uint32_t head = item.type == TC_EVENT ? TC_EVENT_HEAD_BYTES : item.type == TC_LINK ? TC_LINK_HEAD_BYTES : 0;
+        if (item.type >= TC_ARRAY && item.type <= TC_LINK) walk(item.payload_view + head, at, depth + 1);
+    }
+    CHECK(at == before);
+}
+
+static void check_well_formed(tc_bytes *out, otlp_message message) {
+    otlp_text nowhere = {NULL, 0, 0};
+    CHECK(!out->failed);
+    if (out->n != 0) otlp_read(&nowhere, message, out->data, out->data + out->n);
+    tc_bytes_clear(out);
+}
+
+/* A batch of three records: the items with a head of zeros, the same with a head
+ * made of the input too, and one that must not suffer from its neighbours. */
+static void encode(const uint8_t *data, size_t size, const tc_otlp_names *names) {
+    tc_ring *ring = tc_ring_new(TC_RING_MIN_BYTES);
+    tc_batch batch;
+    tc_batch_init(&batch);
+    uint32_t length = (uint32_t)(TC_RECORD_HEAD_BYTES + size);
+    for (int which = 0; which < 3; which++) {
+        uint8_t *record = calloc(1, length); /* of exactly its size */
+        if (which == 1)
+            for (uint32_t i = 0; i < TC_RECORD_HEAD_BYTES && size != 0; i++) record[i] = data[i % size];
+        tc_header header;
+        memcpy(&header, record, sizeof header);
+        header.length = which == 2 ? TC_RECORD_HEAD_BYTES : length;
+        header.type = TC_RECORD_OPEN;
+        memcpy(record, &header, sizeof header);
+        if (size != 0) memcpy(record + TC_RECORD_HEAD_BYTES, data, size);
+        CHECK(tc_ring_put_spsc(ring, record) == TC_OK);
+        free(record);
+        CHECK(tc_batch_take(&batch, ring, 1, 0) == TC_OK && batch.n == (uint32_t)which + 1);
+    }
+    tc_bytes out = {0};
+    uint64_t n_lost = 0;
+    CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
+    check_well_formed(&out, REQUEST);
+    tc_batch_clear(&batch);
+    tc_ring_free(ring);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size > MAX_INPUT_BYTES) return 0;
+    tc_strings *strings = tc_strings_new(256), *scopes = tc_strings_new(256);
+    tc_strings_intern(strings, (const uint8_t *)"key", 3, UINT32_MAX);
+    tc_strings_intern(scopes, (const uint8_t *)"\x0a\x05\x0a\x03one", 7, UINT32_MAX);
+    tc_otlp_names names = {strings, scopes, (const uint8_t *)"\x0a\x00", 2};
+
+    walk(data, data + size, 0);
+    encode(data, size, &names);
+    tc_bytes out = {0};
+    uint64_t n_lost = 0;
+    tc_status status = tc_otlp_attributes(&out, 1, data, size, strings, &n_lost);
+    CHECK(status == TC_OK || status == TC_CORRUPT);
+    check_well_formed(&out, RESOURCE);
+
+    tc_strings_free(strings);
+    tc_strings_free(scopes);
+    return 0;
+}
