@@ -1,7 +1,7 @@
 """SpanProcessor: code that is told of every recorded span, when it starts and when it has ended.
 
     span starts  -> on_start(span, parent_context)     the span is open: attributes may be added
-    span ends    -> _on_ending(span)                   last chance to change it
+    span ends    -> _on_ending(span)                   its end time is set, it cannot be changed any more
                  -> on_end(readable_span)              it is over
 
 All three run on the thread that owns the span and inside its start or end call: what they raise, the traced
@@ -43,7 +43,7 @@ class SpanProcessor:
         """Take note of a span that has just started.  Must not block and must not raise."""
 
     def _on_ending(self, span: Span) -> None:
-        """Take note of a span that is about to end and can still be changed.  Must not block and must not raise."""
+        """Take note of a span that is ending: its end time is set.  Must not block and must not raise."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take note of a span that has ended.  Must not block and must not raise."""
