@@ -52,6 +52,11 @@ needs_flask = pytest.mark.skipif(
 )
 
 
+def own_words(err: str) -> str:
+    """What was said, without the loader's remark that another installed distribution was passed over."""
+    return "".join(line for line in err.splitlines(True) if "not loaded, tracecore already loaded" not in line)
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
@@ -159,7 +164,7 @@ def test_the_tracer_provider_of_the_environment(receiver: Receiver, without_sdk:
         {"OTEL_PYTHON_TRACER_PROVIDER": "tracecore", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint},
     )
     assert ended.out.split() == ["tracecore.provider", "True"]
-    assert ended.err == ""
+    assert own_words(ended.err) == ""
     assert receiver.names == ["a"]
 
 
@@ -170,20 +175,20 @@ def test_the_exporter_console_draws_the_trace(tmp_path: Path) -> None:
     ended = run_app(tmp_path, PLAIN, OTEL_TRACES_EXPORTER="console", **QUIET)
     assert "k=v" in ended.out or "a" in ended.out.replace("tracecore.provider True", "")
     assert len(ended.out.splitlines()) > 1
-    assert ended.err == ""
+    assert own_words(ended.err) == ""
 
 
 def test_the_exporter_none_sends_nothing(receiver: Receiver, tmp_path: Path) -> None:
     ended = run_app(tmp_path, PLAIN, OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, **QUIET)
     assert "tracecore.provider True" in ended.out
-    assert ended.err == ""
+    assert own_words(ended.err) == ""
     assert receiver.spans == []
 
 
 @pytest.mark.parametrize("name", ["otlp", "otlp_proto_http"])
 def test_the_exporter_otlp_sends(receiver: Receiver, tmp_path: Path, name: str) -> None:
     ended = run_app(tmp_path, PLAIN, OTEL_TRACES_EXPORTER=name, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, **QUIET)
-    assert ended.err == ""
+    assert own_words(ended.err) == ""
     assert receiver.names == ["a"]
 
 
@@ -205,7 +210,7 @@ def test_two_exporters(receiver: Receiver, tmp_path: Path) -> None:
 def test_disabled_by_the_environment(receiver: Receiver, tmp_path: Path) -> None:
     ended = run_app(tmp_path, PLAIN, OTEL_SDK_DISABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, **QUIET)
     assert "False" in ended.out
-    assert ended.err == ""
+    assert own_words(ended.err) == ""
     assert receiver.spans == []
 
 
