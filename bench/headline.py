@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 
 import pyperf
-
 import workloads
 
 AT_ONCE = 200

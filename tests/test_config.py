@@ -250,7 +250,6 @@ POWER = "a power of two from 65536 to 1073741824"
         ("ring_bytes", 32 * 1024, POWER),
         ("ring_bytes", 2 * 1024**3, POWER),
         ("ring_bytes", 65537, POWER),
-        ("ring_bytes", None, POWER),
         ("delay", 0, SECONDS),
         ("delay", -1.0, SECONDS),
         ("delay", 3600.1, SECONDS),

@@ -7,7 +7,7 @@ from typing import Any
 from opentelemetry import trace
 
 from tracecore import config
-from tracecore.errors import report
+from tracecore.errors import ConfigurationError, report
 from tracecore.exporters.foreign import as_exporter
 from tracecore.limits import SpanLimits
 from tracecore.provider import TracerProvider
@@ -21,7 +21,7 @@ def init(
     service: str | None = None,
     endpoint: str | None = None,
     sample: Any = None,
-    ring_bytes: int = config.DEFAULT_RING_BYTES,
+    ring_bytes: int | None = None,
     batch: int | None = None,
     delay: float | None = None,
     *,
@@ -35,7 +35,8 @@ def init(
     Arguments:
         service: service.name; None: OTEL_SERVICE_NAME and the resource detectors.
         endpoint: base URL of an OTLP/HTTP receiver ("http://collector:4318"; v1/traces is appended unless it is
-            there); None: OTEL_EXPORTER_OTLP_*.
+            there), which is then used whatever OTEL_TRACES_EXPORTER says; None: OTEL_TRACES_EXPORTER and
+            OTEL_EXPORTER_OTLP_*.
         sample: share of traces, 0 to 1, that start here and are recorded (what a parent decided holds), or any
             sampler; None: OTEL_TRACES_SAMPLER.
         ring_bytes: memory for finished spans, a power of two from 64 KiB to 1 GiB.
@@ -58,7 +59,11 @@ def init(
     )
     current = trace._TRACER_PROVIDER
     if isinstance(current, TracerProvider):
-        report("already_initialised", "tracecore.init was called again: the provider of the first call stays")
+        report(
+            "already_initialised",
+            "tracecore.init: a tracecore provider is set already (by opentelemetry-instrument or an earlier init) "
+            "and stays; the arguments of this call are not applied",
+        )
         return current
     if current is not None:
         raise RuntimeError(
@@ -113,9 +118,9 @@ def exporter_by_name(name: str) -> Any:
     "otlp" and "console" are ours; any other name is looked up among the installed opentelemetry_traces_exporter
     entry points, and what it makes gets ReadableSpans.
     """
-    if name in ("otlp", "otlp_proto_http"):
+    if name.lower() in ("otlp", "otlp_proto_http"):
         return _otlp(None)
-    if name == "console":
+    if name.lower() == "console":
         from tracecore.exporters.console import ConsoleSpanExporter
 
         return ConsoleSpanExporter()
@@ -135,10 +140,33 @@ def _otlp(endpoint: str | None) -> Any:
     from tracecore.exporters.otlp_http import OTLPHTTPExporter
     from tracecore.exporters.otlp_settings import exporter_arguments, parse_endpoint, traces_url
 
-    arguments, warnings = exporter_arguments(config.environment())
-    if warnings:
-        report("otlp_settings", "%s", "; ".join(warnings))  # one line: a second would be held back
+    environment = config.environment()
+    if endpoint is not None:  # nobody needs to hear of what it replaces
+        environment = {name: value for name, value in environment.items() if not name.endswith("_ENDPOINT")}
+    arguments, warnings = exporter_arguments(environment)
     if endpoint is not None:
         path = parse_endpoint("endpoint", endpoint).target.partition("?")[0]
         arguments["endpoint"] = endpoint if path.rstrip("/").endswith("/v1/traces") else traces_url(endpoint)
-    return OTLPHTTPExporter(**arguments)
+    try:
+        exporter = OTLPHTTPExporter(**arguments)
+    except ConfigurationError as error:
+        variable = _VARIABLES.get(error.variable)
+        if variable is None:
+            raise
+        if error.variable != "compression":
+            raise ConfigurationError(variable, error.value, error.expected) from None
+        warnings.append(f"{variable}={error.value!r}: expected {error.expected}; requests are sent uncompressed")
+        arguments["compression"] = "none"
+        exporter = OTLPHTTPExporter(**arguments)
+    if warnings:
+        report("otlp_settings", "%s", "; ".join(warnings))  # one line: a second would be held back
+    return exporter
+
+
+_VARIABLES = {
+    "compression": "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "certificate_file": "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "client_certificate_file": "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "client_key_file": "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+}
+"""Arguments of the exporter that only the environment gives here: what it refuses is named as it was given."""

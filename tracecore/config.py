@@ -36,6 +36,7 @@ __all__ = [
     "limit",
     "resource_attributes",
     "resource_detectors",
+    "ring_bytes_for",
     "sdk_disabled",
     "service_name",
     "set_default",
@@ -48,6 +49,8 @@ __all__ = [
 DEFAULT_RING_BYTES: Final = 4 << 20
 """Four MiB hold some ten thousand spans of ordinary size: seconds of a busy service, while no receiver answers."""
 MIN_RING_BYTES: Final = 64 << 10
+_BYTES_A_SPAN: Final = 512
+"""What a span with a dozen attributes takes: turns a queue size in spans, as OTEL_BSP_MAX_QUEUE_SIZE, into bytes."""
 MAX_RING_BYTES: Final = 1 << 30
 
 DEFAULT_BATCH: Final = 4096
@@ -200,23 +203,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds one export may take."""
 
 
+def ring_bytes_for(n_spans: int) -> int:
+    """Return the size of a ring for `n_spans` spans of ordinary size: a power of two within the bounds."""
+    wanted = n_spans * _BYTES_A_SPAN
+    ring_bytes = MIN_RING_BYTES
+    while ring_bytes < min(wanted, MAX_RING_BYTES):
+        ring_bytes *= 2
+    return ring_bytes
+
+
 def settings(
     *,
     service: str | None = None,
     endpoint: str | None = None,
     sample: object | None = None,
-    ring_bytes: int = DEFAULT_RING_BYTES,
+    ring_bytes: int | None = None,
     batch: int | None = None,
     delay: float | None = None,
     export_timeout: float | None = None,
 ) -> Settings:
-    """Return checked settings.  `batch`, `delay` and `export_timeout` left out come from OTEL_BSP_*, else the default.
+    """Return checked settings.  What of the last four is left out comes from OTEL_BSP_*, else the default.
 
     Units and ranges: `ring_bytes` a power of two from 64 KiB to 1 GiB; `batch` spans, 1 to 65536; `delay` and
     `export_timeout` seconds, above 0 to 3600; `sample` 0 to 1, or an object with should_sample and get_description.
 
     Raises: ConfigurationError, naming argument, value and range.
     """
+    if ring_bytes is None:
+        n_spans = bsp_max_queue_size(0)
+        ring_bytes = ring_bytes_for(n_spans) if n_spans else DEFAULT_RING_BYTES
     if batch is None:
         batch = bsp_max_export_batch_size(DEFAULT_BATCH)
     if delay is None:

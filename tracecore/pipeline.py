@@ -116,7 +116,7 @@ class Pipeline:
                         self._export_while(self._has_full_batch)
                     else:
                         written = queue.begin_drain()
-                        self._export_while(lambda: queue.n_accounted < written)
+                        self._export_while(lambda to=written: queue.n_accounted < to)  # type: ignore[misc]
                         due = time.monotonic() + self._delay
                 except Exception as fault:
                     report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)

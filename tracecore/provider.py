@@ -28,7 +28,7 @@ from tracecore._core.ids import fork_generation
 from tracecore._core.origin import Origin
 from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
-from tracecore.errors import report, reported
+from tracecore.errors import ConfigurationError, report, reported
 from tracecore.exporters.foreign import as_exporter
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
@@ -71,14 +71,17 @@ class BatchSpanProcessor(SpanProcessor):
         ring_bytes: int | None = None,
         meter_provider: Any = None,
     ) -> None:
-        if ring_bytes is None:
-            ring_bytes = _ring_bytes_for(max_queue_size)
+        if max_queue_size is not None:
+            if isinstance(max_queue_size, bool) or not isinstance(max_queue_size, int) or max_queue_size < 1:
+                raise ConfigurationError("max_queue_size", max_queue_size, "an integer above 0")
+            if ring_bytes is None:
+                ring_bytes = config.ring_bytes_for(max_queue_size)
         self.span_exporter = span_exporter
         self._settings = config.settings(
             ring_bytes=ring_bytes,
             batch=max_export_batch_size,
-            delay=None if schedule_delay_millis is None else schedule_delay_millis / 1000,
-            export_timeout=None if export_timeout_millis is None else export_timeout_millis / 1000,
+            delay=_seconds("schedule_delay_millis", schedule_delay_millis),
+            export_timeout=_seconds("export_timeout_millis", export_timeout_millis),
         )
         self._pipeline: Pipeline | None = None
 
@@ -111,14 +114,13 @@ class BatchSpanProcessor(SpanProcessor):
         return self._pipeline.force_flush(30.0 if timeout_millis is None else timeout_millis / 1000)
 
 
-def _ring_bytes_for(max_queue_size: int | None) -> int:
-    if max_queue_size is None:
-        return config.DEFAULT_RING_BYTES
-    wanted = max(int(max_queue_size), 1) * 512
-    ring_bytes = config.MIN_RING_BYTES
-    while ring_bytes < min(wanted, config.MAX_RING_BYTES):
-        ring_bytes *= 2
-    return ring_bytes
+def _seconds(name: str, millis: float | None) -> float | None:
+    """Milliseconds as seconds, refused under their own name."""
+    if millis is None:
+        return None
+    if isinstance(millis, bool) or not isinstance(millis, (int, float)) or not 0 < millis <= config.MAX_SECONDS * 1000:
+        raise ConfigurationError(name, millis, f"milliseconds, above 0 and at most {config.MAX_SECONDS * 1000:.0f}")
+    return millis / 1000
 
 
 class TracerProvider(ApiTracerProvider):
@@ -146,6 +148,9 @@ class TracerProvider(ApiTracerProvider):
         *,
         meter_provider: Any = None,
     ) -> None:
+        _check("sampler", sampler, "an object with should_sample", "should_sample")
+        _check("resource", resource, "a Resource", "attributes")
+        _check("span_limits", span_limits, "a SpanLimits", "max_span_attributes")
         self.sampler = sampler or sampling.from_environment()
         self.id_generator = RandomIdGenerator() if id_generator is None else id_generator
         self._span_limits = span_limits or SpanLimits()
@@ -203,6 +208,7 @@ class TracerProvider(ApiTracerProvider):
         tracecore's BatchSpanProcessor takes the native path; any other object with the SDK's methods gets
         the span when it starts and a ReadableSpan when it ends, on the caller's thread.
         """
+        _check("span_processor", span_processor, "an object with on_start or on_end", "on_start", "on_end")
         if isinstance(span_processor, BatchSpanProcessor):
             self._add_pipeline(span_processor.attach(self._origin))
             return
@@ -213,7 +219,7 @@ class TracerProvider(ApiTracerProvider):
         self,
         exporter: Any,
         *,
-        ring_bytes: int = config.DEFAULT_RING_BYTES,
+        ring_bytes: int | None = None,
         batch: int | None = None,
         delay: float | None = None,
         export_timeout: float | None = None,
@@ -314,6 +320,12 @@ class _EveryHook(SpanProcessor):
 def _with_every_hook(processor: Any) -> Any:
     hooks = ("on_start", "_on_ending", "on_end", "shutdown", "force_flush")
     return processor if all(hasattr(processor, name) for name in hooks) else _EveryHook(processor)
+
+
+def _check(name: str, value: Any, expected: str, *any_of: str) -> None:
+    """Refuse an argument that has none of the attributes it is used for; None is no argument."""
+    if value is not None and not any(hasattr(value, attribute) for attribute in any_of):
+        raise ConfigurationError(name, value, expected)
 
 
 def _innermost(exporter: Any) -> Any:

@@ -17,7 +17,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeAlias
 
-from tracecore._reader import ffi, lib
+try:
+    from tracecore._reader import ffi, lib
+except ModuleNotFoundError as error:  # cffi's own module
+    raise ModuleNotFoundError(
+        f"{error}: tracecore.reader needs cffi, pip install 'tracecore-native[reader]'", name=error.name
+    ) from None
 
 RECORD_HEAD_BYTES: int = lib.TC_RECORD_HEAD_BYTES
 RING_BYTES_RANGE: tuple[int, int] = (lib.TC_RING_MIN_BYTES, lib.TC_RING_MAX_BYTES)

@@ -62,12 +62,14 @@ def traced(function: Any = None, /, **attributes: AnyValue) -> Any:
 
     ``@traced`` names the span after the function, ``@traced("name", key=value)`` as told.
     """
-    if callable(function):
-        return decorate(_Calls(function.__qualname__, attributes), function)
-    name = function
+    if function is None or isinstance(function, str):
+        return lambda decorated: _with_span(function, attributes, decorated)
+    return _with_span(None, attributes, function)
 
-    def with_name(function: F) -> F:
-        calls = _Calls(function.__qualname__ if name is None else name, attributes)
-        return decorate(calls, function)  # type: ignore[return-value]
 
-    return with_name
+def _with_span(name: str | None, attributes: dict[str, AnyValue], function: Any) -> Any:
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(_with_span(name, attributes, function.__func__))
+    if not callable(function):
+        raise TypeError(f"traced decorates functions, or takes the span's name as a str; it got {function!r}")
+    return decorate(_Calls(function.__qualname__ if name is None else name, attributes), function)

@@ -4,8 +4,8 @@
     span ends    -> _on_ending(span)                   its end time is set, it cannot be changed any more
                  -> on_end(readable_span)              it is over
 
-All three run on the thread that owns the span and inside its start or end call: what they raise, the traced
-program gets, and what they take, it waits for.
+All three run on the thread that owns the span and inside its start or end call: what they take, the traced
+program waits for. What they raise is reported (in a provider of ours; the SDK's lets it through).
 
 The two multi processors stand for any number of them: one after another, or in parallel on a thread pool.
 They hold the processors in a tuple that is replaced, never changed, so that a span in flight on another thread
@@ -24,12 +24,13 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span
 
 from tracecore.readable_span import ReadableSpan
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from tracecore._core.span import Span
 
 __all__ = ["ConcurrentMultiSpanProcessor", "SpanProcessor", "SynchronousMultiSpanProcessor"]
 

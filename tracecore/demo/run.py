@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tracecore demo`."""
     usual = Options()
     parser.add_argument("--requests", type=_count, default=usual.n_checkouts, help="checkouts to send (default %(default)s)")
-    parser.add_argument("--faulty", type=_count, default=usual.n_faulty, help="of these, with the fault (default %(default)s)")
+    parser.add_argument("--faulty", type=_count, help=f"of these, with the fault (default {usual.n_faulty}, or fewer)")
     parser.add_argument("--seed", type=int, default=usual.seed, help="picks carts and the faulty checkouts (default %(default)s)")
     parser.add_argument("--timeout", type=float, default=usual.timeout_s, help="seconds to give up after (default %(default)g)")
     parser.add_argument("--json", action="store_true", help="write one JSON document and nothing else")
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the demo and return 0 when every trace is complete, 1 when not, 2 when it could not be carried out."""
     wanted = Options(
         n_checkouts=options.requests,
-        n_faulty=options.faulty,
+        n_faulty=min(Options().n_faulty, options.requests) if options.faulty is None else options.faulty,
         seed=options.seed,
         timeout_s=options.timeout,
         broken_link=options.break_link,

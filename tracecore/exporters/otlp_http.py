@@ -37,7 +37,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tracecore.errors import ConfigurationError
-from tracecore.exporters import SpanBatch, Outcome
+from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.compression import compressor
 from tracecore.exporters.http_connection import (
     TLS,

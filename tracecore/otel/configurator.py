@@ -11,8 +11,10 @@ from typing import Any
 
 from opentelemetry import trace
 
+from tracecore import config
 from tracecore.bootstrap import from_environment
 from tracecore.errors import report
+from tracecore.otel.choice import others, stands_aside
 
 __all__ = ["TracecoreConfigurator"]
 
@@ -21,7 +23,14 @@ class TracecoreConfigurator:
     """What opentelemetry-instrument calls once the distro has set its defaults."""
 
     def configure(self, auto_instrumentation_version: str | None = None, **kwargs: Any) -> None:
-        """Set the global TracerProvider, and the SDK's providers of the other signals."""
+        """Set the global TracerProvider, and the SDK's providers of the other signals.
+
+        Where the environment does not name tracecore and another configurator is installed, that one is called.
+        """
+        group = "opentelemetry_configurator"
+        if stands_aside("OTEL_PYTHON_CONFIGURATOR", group):
+            others(group)[0].load()().configure(auto_instrumentation_version=auto_instrumentation_version, **kwargs)
+            return
         attributes: dict[str, Any] = dict(kwargs.get("resource_attributes") or {})
         if auto_instrumentation_version:
             attributes["telemetry.auto.version"] = auto_instrumentation_version
@@ -60,6 +69,4 @@ def _configure_other_signals(attributes: dict[str, Any], kwargs: dict[str, Any])
 
 def sdk_handles_logging() -> bool:
     """Return whether the environment asks for the SDK's (deprecated) logging handler."""
-    from tracecore import config
-
     return config.environment().get("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "").strip().lower() == "true"
