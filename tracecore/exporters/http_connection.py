@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -252,7 +253,12 @@ def connect_tcp(host: str, port: int, deadline: float) -> socket.socket:
     Each address gets an equal share of the time left: one that swallows packets (a broken IPv6 route, say) leaves
     time for the next.
     """
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = socket.getaddrinfo
+    if (gevent := sys.modules.get("gevent.monkey")) is not None:
+        # gevent looks names up in a thread pool, which at interpreter exit cannot start its first thread. The
+        # worker is a real thread and may wait for the resolver itself.
+        look_up = gevent.get_original("socket", "getaddrinfo")
+    addresses = look_up(host, port, type=socket.SOCK_STREAM)
     last_fault: OSError = OSError("name has no address")
     for n_tried, (family, kind, protocol, _, address) in enumerate(addresses):
         share_s = left_s(deadline) / (len(addresses) - n_tried)
