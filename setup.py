@@ -23,6 +23,7 @@ UNITS = {
     "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
     "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
     "recorder": [],
+    "annotations": ["record"],
     "span": ["clock", "record"],
     "foreign": [],
     "tracer": ["clock"],

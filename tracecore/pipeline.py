@@ -95,8 +95,11 @@ class Pipeline:
         if process.parent_process() is not None:
             self._end_of_child = util.Finalize(None, self.shutdown, exitpriority=0)
 
-    def _work(self) -> None:
+    def _work(self) -> bool:
+        """Serve the queue until shutdown; False at once when somebody does already."""
         queue = self.queue
+        if not queue.begin_service():
+            return False
         self._worker = _thread.get_ident()  # asked as it is later, which gevent's patch may have changed
         # Whatever HTTP client an exporter uses, its calls are no spans of the application.
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
@@ -121,6 +124,7 @@ class Pipeline:
                 except Exception as fault:
                     report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
                     if self._stop_by is not None:
+                        queue.abandon()
                         break
                     queue.wait(queue.wake_count(), _RECOVERY_S)
             self.exporter.shutdown()
@@ -130,6 +134,7 @@ class Pipeline:
             detach(token)  # shutdown runs this on the caller's thread when there is no worker
             self._worker_ended = True
             queue.notify()
+        return True
 
     def _has_full_batch(self) -> bool:
         return self.queue.n_written - self.queue.n_accounted >= self._batch
@@ -211,9 +216,8 @@ class Pipeline:
         """
         queue = self.queue
         self.begin_shutdown(timeout)
-        if queue.claim_worker():
-            # No span ever came, or no thread could be had: the little there is goes out from here.
-            self._work()
+        if queue.claim_worker() and self._work():
+            pass  # no span ever came, or no thread could be had: the little there is went out from here
         elif _thread.get_ident() == self._worker:
             return False  # called by the exporter: the loop ends when it returns
         else:

@@ -277,12 +277,13 @@ class TracerProvider(ApiTracerProvider):
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
         if self._generation == fork_generation():
             return
-        self._generation = fork_generation()
-        self._recorder.reset_in_child()
         for pipeline in self._pipelines:
             pipeline.reset_in_child()
         if not self._is_shut_down:
             self._origin.set_resource(self._origin.resource.merge(resource.process_dependent()))
+        # Last: an interrupt before this point leaves the rest to whoever asks next.
+        self._recorder.reset_in_child()
+        self._generation = fork_generation()
 
     def stats(self) -> dict[str, Any]:
         """Return every counter of this provider; docs/counters.md says how they add up."""

@@ -12,6 +12,6 @@ cdef object ask(object sampler, object context, object trace_id, object name, ob
 # Ids by the user's generator, the core's own where it fails; the trace id (16 bytes) only for a root.
 cdef int make_foreign_ids(object generator, bint is_root, uint8_t *trace_id, uint8_t *span_id) except -1
 # start_time as nanoseconds since the epoch, `now` if it is no such number.
-cdef uint64_t explicit_start(object start_time, uint64_t now) noexcept
+cdef uint64_t explicit_start(object start_time, uint64_t now) except? 0
 # A SpanKind's number, INTERNAL's for anything else.
-cdef uint8_t kind_code(object kind) noexcept
+cdef int kind_code(object kind) except -1

@@ -84,7 +84,7 @@ cdef int ask_for_id(object generate, uint8_t *out, int n) except -1:
     return 0
 
 
-cdef uint64_t explicit_start(object start_time, uint64_t now) noexcept:
+cdef uint64_t explicit_start(object start_time, uint64_t now) except? 0:
     cdef uint64_t given
     try:
         given = start_time
@@ -94,7 +94,7 @@ cdef uint64_t explicit_start(object start_time, uint64_t now) noexcept:
         return now
 
 
-cdef uint8_t kind_code(object kind) noexcept:
+cdef int kind_code(object kind) except -1:
     # By identity: an Enum member's hash is Python code.
     if kind is SERVER:
         return 1

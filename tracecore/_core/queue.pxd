@@ -27,5 +27,8 @@ cdef class SpanQueue:
     cdef uint64_t n_abandoned     # still queued when shutdown's time was up
     cdef uint64_t n_done          # taken and accounted for: exported or failed
 
-    # One finished record. Never fails: what cannot be queued is counted.
-    cdef void put(self, const uint8_t *record) noexcept
+    cdef bint is_served           # a worker has begun: a second one that was started by mistake goes home
+
+    # One finished record. What cannot be queued is counted. Raises only what asks the program to stop while
+    # the worker is started, with the record in the ring.
+    cdef int put(self, const uint8_t *record) except -1

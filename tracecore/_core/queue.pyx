@@ -83,12 +83,10 @@ cdef class SpanQueue:
 
     # ---- span path ----------------------------------------------------------------------
 
-    cdef void put(self, const uint8_t *record) noexcept:
+    cdef int put(self, const uint8_t *record) except -1:
         if self.is_closed:
             self.n_after_shutdown += 1
-            return
-        if self.worker_is_due:
-            self.start()
+            return 0
         if tc.tc_ring_put_spsc(self.ring, record) != tc.TC_OK:
             self.bytes_since_drain = self.ring.n_bytes  # full: the worker must run whatever it thinks
         self.n_since_wake += 1
@@ -101,6 +99,9 @@ cdef class SpanQueue:
             elif not self.has_worker and self.n_since_wake >= self.batch:
                 self.n_since_wake = 0
                 self.worker_is_due = True
+        if self.worker_is_due:
+            self.start()  # runs Python code: last, with the record in its place
+        return 0
 
     def start(self) -> bool:
         """Have the worker started unless there is one; False when no thread can be had. Any thread."""
@@ -114,7 +115,19 @@ cdef class SpanQueue:
             self.has_worker = False
             report("worker_start", "the export worker could not be started: %s", error)
             return False
+        except BaseException:
+            # Ctrl-C, say. The thread may run or not: the next span tries again, and `begin_service` lets one work.
+            self.has_worker = False
+            self.worker_is_due = True
+            raise
         return True
+
+    def begin_service(self) -> bool:
+        """Become who takes records: True for one caller only. The worker, first of all."""
+        cdef bint is_first = not self.is_served
+        self.is_served = True
+        self.has_worker = True
+        return is_first
 
     def claim_worker(self) -> bool:
         """Become the one worker: True for one caller only. Any thread."""
@@ -258,6 +271,7 @@ cdef class SpanQueue:
         pthread_mutex_init(&self.taking, NULL)
         self.worker_is_due = True
         self.has_worker = False
+        self.is_served = False
         self.n_since_wake = 0
         self.bytes_since_drain = 0
         self.n_after_shutdown = self.n_abandoned = self.n_done = 0

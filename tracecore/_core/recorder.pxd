@@ -44,5 +44,5 @@ cdef class Recorder:
     cdef uint64_t n_inherited, n_ended_again, n_detach_failed, n_no_memory
 
     # Compares the process with the one of the last span; two loads when it is the same.
-    cdef void notice_fork(self) noexcept
-    cdef void commit(self, const uint8_t *record, bint sampled) noexcept
+    cdef int notice_fork(self) except -1
+    cdef int commit(self, const uint8_t *record, bint sampled) except -1

@@ -11,7 +11,7 @@ How every span is accounted for, at any moment:
 """
 
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tracecore._core cimport ids, tc
 from tracecore._core.origin cimport Origin
@@ -104,16 +104,17 @@ cdef class Recorder:
         self.queue_views[self.n_queues] = <void *>queue
         self.n_queues += 1
 
-    cdef void notice_fork(self) noexcept:
+    cdef int notice_fork(self) except -1:
         if tc.TC_LIKELY(self.generation == self.generation_view[0]):
-            return
+            return 0
         try:
             self.on_fork()
         except Exception as error:
             report("fork", "starting clean after a fork failed: %s", error)
         self.reset_in_child()
+        return 0
 
-    cdef void commit(self, const uint8_t *record, bint sampled) noexcept:
+    cdef int commit(self, const uint8_t *record, bint sampled) except -1:
         cdef int i
         self.n_ended += 1
         if not sampled:
@@ -124,13 +125,14 @@ cdef class Recorder:
             self.n_queued += 1
             for i in range(self.n_queues):
                 (<SpanQueue>self.queue_views[i]).put(record)
+        return 0
 
     def counts(self) -> dict[str, int]:
         """Return the counts; see the file's head for how they add up."""
         return {
             "started": self.n_started,
             "unsampled": self.n_unsampled,
-            "live": self.n_started - self.n_unsampled - self.n_unended - self.n_ended,
+            "live": <int64_t>(self.n_started - self.n_unsampled - self.n_unended - self.n_ended),
             "unended": self.n_unended,
             "ended": self.n_ended,
             "record_only": self.n_record_only,

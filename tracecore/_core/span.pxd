@@ -42,6 +42,8 @@ cdef class Span(SpanBase):
     cdef uint64_t start_ns, end_ns          # epoch
 
     cdef int finish(self, uint64_t end_ns) except -1
+    cdef int finish_slowly(self, Recorder recorder) except -1
+    cdef void seal(self) noexcept
     cdef uint64_t now_ns(self) noexcept nogil
     cdef int note_exception(self, object error, bint escaped) except -1
     cdef int put_link(self, object context, object attributes) except -1

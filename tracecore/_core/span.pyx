@@ -23,9 +23,10 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
+from tracecore._core.annotations cimport write_event, write_link
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
-from tracecore._core.span_context cimport id_to_bytes, make_span_context
+from tracecore._core.span_context cimport make_span_context
 from tracecore.errors import report
 
 cdef extern from *:
@@ -37,6 +38,7 @@ cdef extern from *:
     }
     static void tc_only_by_tracer(PyTypeObject *type) {
         type->tp_new = tc_refuse_new;
+        type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
         PyType_Modified(type);
     }
 
@@ -276,7 +278,7 @@ cdef class Span(SpanBase):
         if self.ended:
             after_end("update_name")
             return
-        self.name = name
+        self.name = name if type(name) is str else exact_text(name)
 
     def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
         """Record the exception as an event (specification, trace/exceptions.md)."""
@@ -336,10 +338,7 @@ cdef class Span(SpanBase):
         self.finish(end_ns)
 
     cdef int finish(self, uint64_t end_ns) except -1:
-        cdef tc.tc_draft *draft = self.draft
         cdef Recorder recorder = self.source.recorder
-        cdef tc.tc_header *header
-        cdef tc.tc_body *body
         self.ended = True
         self.end_ns = end_ns
         recorder.notice_fork()
@@ -347,34 +346,47 @@ cdef class Span(SpanBase):
             # Started by the parent process, which sends it; a second copy would be a duplicate.
             recorder.n_inherited += 1
             return 0
-        body = tc.tc_draft_body(draft)
-        body.name_id = values.name_id(<PyObject *>self.name)
-        if (body.name_id == 0 or self.message is not None or self.trace_state is not None
-                or self.parent_state is not None):
-            put_rare(self, draft)
-            body = tc.tc_draft_body(draft)  # the draft may have moved
+        tc.tc_draft_body(self.draft).name_id = values.name_id(<PyObject *>self.name)
+        if (recorder.processor is not None or tc.tc_draft_body(self.draft).name_id == 0 or self.message is not None
+                or self.trace_state is not None or self.parent_state is not None):
+            return self.finish_slowly(recorder)
+        self.seal()
+        return recorder.commit(self.draft.data, self.trace_flags & 1)
+
+    cdef int finish_slowly(self, Recorder recorder) except -1:
+        """With code of others in between, which may ask the program to stop: the span is committed all the same."""
+        try:
+            put_rare(self, self.draft)
+        finally:
+            self.seal()
+            try:
+                if recorder.processor is not None:
+                    tell_processor(self, recorder.processor)
+            finally:
+                if self.generation == recorder.generation:
+                    recorder.commit(self.draft.data, self.trace_flags & 1)
+                else:
+                    recorder.n_inherited += 1  # a processor forked, and this is the child
+        return 0
+
+    cdef void seal(self) noexcept:
+        """Write the head of the record; nothing is appended after it."""
+        cdef tc.tc_header *header
+        cdef tc.tc_body *body = tc.tc_draft_body(self.draft)
         memcpy(body.trace_id, self.trace_id, 16)
         memcpy(body.span_id, self.span_id, 8)
         memcpy(body.parent_span_id, self.parent_span_id, 8)
         body.start_ns = self.start_ns
-        body.end_ns = end_ns
+        body.end_ns = self.end_ns
         body.flags = (self.trace_flags | tc.TC_FLAG_HAS_IS_REMOTE
                       | (<uint32_t>self.parent_flags << tc.TC_PARENT_FLAGS_SHIFT))
         if self.parent_is_remote:
             body.flags |= tc.TC_FLAG_IS_REMOTE
         body.kind = self.kind_code
         body.status = self.status_code
-        header = tc.tc_draft_header(draft)
+        header = tc.tc_draft_header(self.draft)
         header.flags = tc.TC_HAS_PARENT if self.has_parent else 0
-        tc.tc_draft_finish(draft, self.source.scope_id)
-        if recorder.processor is not None:
-            try:
-                tell_processor(self, recorder.processor)
-            finally:
-                recorder.commit(draft.data, self.trace_flags & 1)
-        else:
-            recorder.commit(draft.data, self.trace_flags & 1)
-        return 0
+        tc.tc_draft_finish(self.draft, self.source.scope_id)
 
     def __enter__(self):
         return self
@@ -472,64 +484,12 @@ cdef Span new_span(SpanSource source, object name):
     span = Span.__new__(Span)
     span.draft = draft
     span.source = source
-    span.name = name
+    span.name = name if type(name) is str else exact_text(name)
     return span
 
 
 cdef object after_end(str method):
     report("after_end", "%s called on a span that has ended", method)
-
-
-cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object attributes, uint32_t limit,
-                   Py_ssize_t max_length) except -1:
-    """Append one event."""
-    cdef uint32_t content_at, id, dropped
-    cdef uint8_t *head = NULL
-    cdef bytes text
-    if type(name) is not str:
-        name = str(name)
-    id = values.name_id(<PyObject *>name)
-    if id != 0:
-        content_at = tc.tc_draft_open(draft, tc.TC_EVENT, id, NULL, 0)
-    else:
-        text = values.text_bytes(name)
-        content_at = tc.tc_draft_open(draft, tc.TC_EVENT, 0, <const uint8_t *><char *>text, <uint32_t>len(text))
-    if content_at != 0:
-        head = tc.tc_draft_reserve(draft, tc.TC_EVENT_HEAD_BYTES)
-    if head == NULL:
-        raise MemoryError
-    tc.tc_store_u64(head, timestamp)
-    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
-    tc.tc_store_u32(draft.data + content_at + 8, dropped)  # the draft may have moved
-    tc.tc_draft_close(draft, content_at)
-    return 0
-
-
-cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint32_t limit,
-                  Py_ssize_t max_length) except -1:
-    """Append one link."""
-    cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_LINK, 0, NULL, 0)
-    cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_LINK_HEAD_BYTES) if content_at != 0 else NULL
-    cdef uint32_t flags, dropped
-    cdef bytes state
-    if head == NULL:
-        raise MemoryError
-    id_to_bytes(context.trace_id, head, 16)
-    id_to_bytes(context.span_id, head + 16, 8)
-    flags = <uint32_t>(int(context.trace_flags) & 0xff) | tc.TC_FLAG_HAS_IS_REMOTE
-    if context.is_remote:
-        flags |= tc.TC_FLAG_IS_REMOTE
-    tc.tc_store_u32(head + 24, flags)
-    tc.tc_store_u32(head + 28, 0)
-    if context.trace_state:
-        state = values.text_bytes(context.trace_state.to_header())
-        if not tc.tc_draft_put_bytes(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, NULL, 0,
-                                     <const uint8_t *><char *>state, len(state)):
-            raise MemoryError
-    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
-    tc.tc_store_u32(draft.data + content_at + 28, dropped)  # the draft may have moved
-    tc.tc_draft_close(draft, content_at)
-    return 0
 
 
 cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, bytes content) noexcept:
@@ -539,7 +499,7 @@ cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, by
         draft.length = at
 
 
-cdef void put_rare(Span span, tc.tc_draft *draft) noexcept:
+cdef int put_rare(Span span, tc.tc_draft *draft) except -1:
     """What few spans have: a name without an id, a status description, a tracestate."""
     try:
         if tc.tc_draft_body(draft).name_id == 0 and span.name:
@@ -554,6 +514,18 @@ cdef void put_rare(Span span, tc.tc_draft *draft) noexcept:
     except Exception as error:
         report("span_text", "name, status or tracestate of a span was not recorded: %s: %s",
                type(error).__name__, error)
+    return 0
+
+
+cdef object exact_text(object name):
+    """A name as a str and no subclass: a span must not hold what could refer back to it."""
+    if isinstance(name, str):
+        return str.__str__(name)
+    try:
+        return str.__str__(str(name))
+    except Exception as error:
+        report("span_text", "a name of type %s has no text: %s: %s", type(name).__name__, type(error).__name__, error)
+        return type(name).__name__
 
 
 cdef object readable(Span span):

@@ -42,6 +42,8 @@ from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
 from tracecore._core.decorate import decorate
 from tracecore.errors import report
 
+ctypedef PyObject *(*tc_method)(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except NULL
+
 cdef extern from *:
     """
     /* An instance without the class's Python-level __call__ and __init__ (dict has neither to run).
@@ -58,7 +60,33 @@ cdef extern from *:
         PyObject **attributes = _PyObject_GetDictPtr(o);
         return attributes != NULL && *attributes != NULL;
     }
+    static PyObject *tc_refuse_new_scope(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+        (void)args; (void)kwargs;
+        return PyErr_Format(PyExc_TypeError, "%s is made by start_as_current_span only", type->tp_name);
+    }
+    /* start_as_current_span with one argument, or with that and `attributes`, is most of its calls, and
+     * going through nine parameters is a tenth of an unsampled span. `quick` stands before Cython's
+     * method, which it calls for everything else. */
+    typedef PyObject *(*tc_method)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+    static tc_method tc_full_start;
+    static PyMethodDef tc_quick_definition;
+    static int tc_put_before(PyTypeObject *type, tc_method quick) {
+        PyObject *full = PyDict_GetItemString(type->tp_dict, "start_as_current_span");
+        if (full == NULL || Py_TYPE(full) != &PyMethodDescr_Type) return 0;
+        tc_quick_definition = *((PyMethodDescrObject *)full)->d_method;
+        if (tc_quick_definition.ml_flags != (METH_FASTCALL | METH_KEYWORDS)) return 0;
+        tc_full_start = (tc_method)(void (*)(void))tc_quick_definition.ml_meth;
+        tc_quick_definition.ml_meth = (PyCFunction)(void (*)(void))quick;
+        PyObject *method = PyDescr_NewMethod(type, &tc_quick_definition);
+        if (method == NULL) return -1;
+        int failed = PyDict_SetItemString(type->tp_dict, "start_as_current_span", method);
+        Py_DECREF(method);
+        PyType_Modified(type);
+        return failed;
+    }
     static int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, PyObject *enter, PyObject *exit) {
+        type->tp_new = tc_refuse_new_scope;
+        type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
         type->tp_vectorcall_offset = offset;
         type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
         type->tp_call = PyVectorcall_Call;
@@ -71,9 +99,13 @@ cdef extern from *:
     object tc_new_instance(PyTypeObject *type, object arguments)
     bint tc_is_watched(PyObject *o)
     int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, object enter, object exit) except -1
+    int tc_put_before(PyTypeObject *type, tc_method quick) except -1
+    PyObject *tc_full_start(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except NULL
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *o)
+    Py_ssize_t PyTuple_GET_SIZE(object t)
+    PyObject *PyTuple_GET_ITEM(object t, Py_ssize_t i)
     int PyContextVar_Reset(object variable, object token)  # -1 with an exception set: detach clears it
     ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject *const *args, size_t nargsf,
                                          PyObject *kwnames) except NULL
@@ -169,12 +201,14 @@ cdef object with_span(object base, SpanBase span):
     return context
 
 
-cdef int keep_spare(PyObject *context) except -1:
-    """Take over the caller's reference: keep the Context for the next span, or let it go."""
+cdef int keep_spare(PyObject *context, SpanBase span) except -1:
+    """Take over the caller's reference: keep the Context of a span for the next one, or let it go."""
     global n_spare
     if (Py_REFCNT(context) == 1 and n_spare < MAX_SPARE and Py_TYPE(<object>context) == <PyTypeObject *>CONTEXT
             and PyDict_Size(<object>context) == 1 and not tc_is_watched(context)):
-        PyDict_SetItem(<object>context, SPAN_KEY, None)  # or the spare would keep the span
+        if type(span) is Span:
+            # Or the spare would keep the span, and with it its provider. An unsampled span keeps nothing.
+            PyDict_SetItem(<object>context, SPAN_KEY, None)
         if n_spare < MAX_SPARE:
             SPARE[n_spare] = context
             n_spare += 1
@@ -435,12 +469,12 @@ cdef class BoundToInstance:
 
 @cython.final
 @cython.freelist(64)
-@cython.no_gc
+@cython.no_gc_clear
 cdef class SpanScope:
     """What start_as_current_span returns: a context manager and a decorator.
 
-    no_gc: whatever the caller passed is let go on entering or with the scope, and the token on
-    leaving; a cycle through a scope that is never left is one the caller tied.
+    no_gc_clear: the collector follows a scope (its token leads to a whole contextvars.Context), but takes
+    nothing from it, so that letting it go can still leave it; every cycle through one has another member.
     """
     cdef vectorcallfunc vectorcall
     cdef Tracer tracer
@@ -448,7 +482,7 @@ cdef class SpanScope:
     cdef SpanBase span          # while entered
     cdef object token
     cdef object variable        # the ContextVar that the token is of; None with another runtime context
-    cdef PyObject *attached     # the Context that was set, owned
+    cdef object attached        # the Context that was set
     cdef bint record_exceptions, set_status_on_exceptions, end_on_exit
 
     def __dealloc__(self):
@@ -457,7 +491,7 @@ cdef class SpanScope:
         if self.span is not None:
             try:
                 self.leave(None)
-            except Exception as error:
+            except BaseException as error:  # nobody is left to raise to
                 report("scope_abandoned", "leaving a span scope that was let go: %s: %s", type(error).__name__, error)
 
     @property
@@ -493,8 +527,7 @@ cdef class SpanScope:
         else:
             self.token = context_api.attach(context)
         self.variable = variable
-        Py_INCREF(context)
-        self.attached = <PyObject *>context
+        self.attached = context
         self.span = span
         return span
 
@@ -502,15 +535,17 @@ cdef class SpanScope:
         """Detach, record what was raised, end: the order of opentelemetry.trace.use_span."""
         cdef SpanBase span = self.span
         cdef object token = self.token
-        cdef PyObject *attached = self.attached
+        cdef PyObject *attached
         if span is None:
             return 0
+        attached = <PyObject *>self.attached
+        Py_INCREF(<object>attached)  # given to keep_spare below
         self.span = None
         self.token = None
-        self.attached = NULL
+        self.attached = None
         detach(self.tracer.recorder, self.variable, token)
         token = None
-        keep_spare(attached)
+        keep_spare(attached, span)
         if type(span) is Span:
             # GeneratorExit, KeyboardInterrupt and their like are no errors of the operation.
             if error is not None and not (<Span>span).ended and isinstance(error, Exception):
@@ -579,3 +614,25 @@ cdef SpanScope PROBE = SpanScope.__new__(SpanScope)
 tc_make_callable(<PyTypeObject *>SpanScope, <char *>&PROBE.vectorcall - <char *><PyObject *>PROBE,
                  BoundToInstance(enter_scope), BoundToInstance(exit_scope))
 PROBE = None
+
+
+cdef PyObject *quick_start(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except NULL:
+    """Tracer.start_as_current_span(name) and (name, attributes=...)."""
+    cdef SpanScope scope
+    if n != 1 or (kwnames != NULL and (PyTuple_GET_SIZE(<object>kwnames) != 1
+                                       or PyTuple_GET_ITEM(<object>kwnames, 0) != <PyObject *>ATTRIBUTES)):
+        return tc_full_start(self, args, n, kwnames)
+    scope = SpanScope.__new__(SpanScope)
+    scope.vectorcall = scope_call
+    scope.tracer = <Tracer>self
+    scope.name = <object>args[0]
+    scope.kind = INTERNAL
+    if kwnames != NULL:
+        scope.attributes = <object>args[1]
+    scope.record_exceptions = scope.set_status_on_exceptions = scope.end_on_exit = True
+    Py_INCREF(scope)
+    return <PyObject *>scope
+
+
+cdef object ATTRIBUTES = "attributes"
+tc_put_before(<PyTypeObject *>Tracer, quick_start)

@@ -12,11 +12,12 @@ cdef tc_strings *strings() noexcept nogil
 cdef uint32_t name_id(PyObject *name) noexcept
 
 # Sets one attribute. 1: recorded; 0: refused (counted in dropped_attributes where the SDK
-# counts it, reported otherwise). Never leaves an exception set.
-cdef int put_attribute(tc_draft *draft, object key, object value, uint32_t limit, Py_ssize_t max_length) noexcept
+# counts it, reported otherwise), or the draft is finished. Raises only what asks the program to
+# stop, from the value's own code.
+cdef int put_attribute(tc_draft *draft, object key, object value, uint32_t limit, Py_ssize_t max_length) except -1
 
 # The same for each entry of a mapping.
-cdef int put_attributes(tc_draft *draft, object attributes, uint32_t limit, Py_ssize_t max_length) noexcept
+cdef int put_attributes(tc_draft *draft, object attributes, uint32_t limit, Py_ssize_t max_length) except -1
 
 # Text that must be valid UTF-8 on the wire: lone surrogates become U+FFFD.
 cdef bytes text_bytes(object text)

@@ -293,9 +293,11 @@ cdef int put_keyed(tc.tc_draft *draft, object key, object value, Py_ssize_t max_
     return put_value(draft, k, value, max_length, depth)
 
 
-cdef int put_attribute(tc.tc_draft *draft, object key, object value, uint32_t limit, Py_ssize_t max_length) noexcept:
+cdef int put_attribute(tc.tc_draft *draft, object key, object value, uint32_t limit, Py_ssize_t max_length) except -1:
     cdef uint32_t at = draft.length
     cdef key_bytes k
+    if tc.TC_UNLIKELY(draft.is_finished):
+        return 0  # ended by another thread, or by the code of a value before this one
     if type(key) is str:
         k.id = key_id(<PyObject *>key)
         if k.id != 0:
@@ -321,7 +323,7 @@ cdef void give_back_aside(tc.tc_draft *draft) noexcept:
 
 
 cdef int put_attribute_slowly(tc.tc_draft *draft, object key, object value, uint32_t limit,
-                              Py_ssize_t max_length) noexcept:
+                              Py_ssize_t max_length) except -1:
     """As put_attribute, for keys and values that may run code of their own."""
     cdef tc.tc_draft *aside = NULL
     cdef uint32_t at
@@ -341,38 +343,34 @@ cdef int put_attribute_slowly(tc.tc_draft *draft, object key, object value, uint
         # Key id 0 takes settle's careful way, which reads the item itself.
         tc.tc_draft_settle_attribute(draft, at, 0, limit)
         return 1
-    except BaseException as error:
+    except Exception as error:
         report("attribute_refused", "attribute %r was not recorded: %s: %s", key, type(error).__name__, error)
-        if not isinstance(error, Exception):
-            restore_interrupt(error)
         return 0
     finally:
         give_back_aside(aside)
 
 
-cdef int put_attributes(tc.tc_draft *draft, object attributes, uint32_t limit, Py_ssize_t max_length) noexcept:
+cdef int put_attributes(tc.tc_draft *draft, object attributes, uint32_t limit, Py_ssize_t max_length) except -1:
     try:
         if limit == 0:
             draft.dropped_attributes += <uint32_t>len(attributes)
             return 0
         items = cleaned_items(attributes)
-        draft.dropped_attributes += <uint32_t>(len(attributes) - len(items))
+        if not draft.is_finished:
+            draft.dropped_attributes += n_fewer(attributes, items)
         for key, value in items:
             put_attribute(draft, key, value, limit, max_length)
         return 1
-    except BaseException as error:
+    except Exception as error:
         report("attribute_refused", "attributes %s were not recorded: %s: %s",
                type(attributes).__name__, type(error).__name__, error)
-        if not isinstance(error, Exception):
-            restore_interrupt(error)
         return 0
 
 
-cdef object restore_interrupt(object error):
-    """Ctrl-C that arrived inside a value's own code is not ours to swallow: raise it again soon."""
-    if isinstance(error, KeyboardInterrupt):
-        import _thread
-        _thread.interrupt_main()
+cdef uint32_t n_fewer(object given, object kept) except? 0xffffffff:
+    """How many entries were left out; a mapping of many values a key has more items than its length."""
+    cdef Py_ssize_t n = len(given) - len(kept)
+    return <uint32_t>n if n > 0 else 0
 
 
 cdef bytes text_bytes(object text):
@@ -392,7 +390,7 @@ cdef uint32_t put_inner_attributes(tc.tc_draft *draft, object attributes, uint32
     if type(attributes) is BoundedAttributes and attributes.maxlen is None:
         attributes = attributes.copy()
     items = cleaned_items(attributes)
-    dropped = <uint32_t>(len(attributes) - len(items))
+    dropped = n_fewer(attributes, items)
     if len(items) > limit:
         kept = list(items)
         dropped += <uint32_t>(len(kept) - limit)

@@ -1,0 +1,60 @@
+# cython: binding=False
+"""Events and links as items of a record; tc_record.h draws their layout."""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from tracecore._core cimport tc, values
+from tracecore._core.span_context cimport id_to_bytes
+
+
+cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object attributes, uint32_t limit,
+                   Py_ssize_t max_length) except -1:
+    """Append one event."""
+    cdef uint32_t content_at, id, dropped
+    cdef uint8_t *head = NULL
+    cdef bytes text
+    if type(name) is not str:
+        name = str(name)
+    id = values.name_id(<PyObject *>name)
+    if id != 0:
+        content_at = tc.tc_draft_open(draft, tc.TC_EVENT, id, NULL, 0)
+    else:
+        text = values.text_bytes(name)
+        content_at = tc.tc_draft_open(draft, tc.TC_EVENT, 0, <const uint8_t *><char *>text, <uint32_t>len(text))
+    if content_at != 0:
+        head = tc.tc_draft_reserve(draft, tc.TC_EVENT_HEAD_BYTES)
+    if head == NULL:
+        raise MemoryError
+    tc.tc_store_u64(head, timestamp)
+    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    tc.tc_store_u32(draft.data + content_at + 8, dropped)  # the draft may have moved
+    tc.tc_draft_close(draft, content_at)
+    return 0
+
+
+cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint32_t limit,
+                  Py_ssize_t max_length) except -1:
+    """Append one link."""
+    cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_LINK, 0, NULL, 0)
+    cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_LINK_HEAD_BYTES) if content_at != 0 else NULL
+    cdef uint32_t flags, dropped
+    cdef bytes state
+    if head == NULL:
+        raise MemoryError
+    id_to_bytes(context.trace_id, head, 16)
+    id_to_bytes(context.span_id, head + 16, 8)
+    flags = <uint32_t>(int(context.trace_flags) & 0xff) | tc.TC_FLAG_HAS_IS_REMOTE
+    if context.is_remote:
+        flags |= tc.TC_FLAG_IS_REMOTE
+    tc.tc_store_u32(head + 24, flags)
+    tc.tc_store_u32(head + 28, 0)
+    if context.trace_state:
+        state = values.text_bytes(context.trace_state.to_header())
+        if not tc.tc_draft_put_bytes(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, NULL, 0,
+                                     <const uint8_t *><char *>state, len(state)):
+            raise MemoryError
+    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    tc.tc_store_u32(draft.data + content_at + 28, dropped)  # the draft may have moved
+    tc.tc_draft_close(draft, content_at)
+    return 0
