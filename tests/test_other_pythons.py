@@ -20,6 +20,7 @@ TESTS = [
     "tests/test_accounting.py",
     "tests/test_context.py",
     "tests/test_differential.py",
+    "tests/test_foreign_code.py",
     "tests/test_init.py",
     "tests/test_leaks.py",
     "tests/test_pipeline.py",
