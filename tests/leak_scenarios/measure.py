@@ -142,10 +142,11 @@ def measure(once: Callable[[], object], provider: TracerProvider | None = None, 
 
     passes(2 * n)
     resident = [status("VmRSS")]
-    for _ in range(2):
+    # Two windows; more where both grew: pages that were never touched before come in fits, a leak comes each time.
+    while len(resident) < 3 or (min(grown) >= 512 and len(resident) < 7):
         passes(4 * n)
         resident.append(status("VmRSS"))
-    grown = [after - before for before, after in pairwise(resident)]
-    print(f"resident KiB over two windows of {4 * n} passes: {grown}")
-    assert min(grown) < 512, f"{grown} KiB more resident in each of two windows"
+        grown = [after - before for before, after in pairwise(resident)]
+    print(f"resident KiB over windows of {4 * n} passes: {grown}")
+    assert min(grown) < 512, f"{grown} KiB more resident in each window"
     gc.collect()
