@@ -46,10 +46,7 @@ ctypedef PyObject *(*tc_method)(PyObject *self, PyObject *const *args, Py_ssize_
 
 cdef extern from *:
     """
-    /* An instance without the class's Python-level __call__ and __init__ (dict has neither to run).
-     *
-     * CPython's documented vectorcall protocol and two class attributes, for a class that Cython has
-     * no syntax for: calling an instance calls the function at `offset` in it. */
+    /* An instance without the class's Python-level __call__ and __init__ (dict has neither to run). */
     static PyObject *tc_new_instance(PyTypeObject *type, PyObject *arguments) {
         return type->tp_new(type, arguments, NULL);
     }
@@ -84,6 +81,8 @@ cdef extern from *:
         PyType_Modified(type);
         return failed;
     }
+    /* CPython's documented vectorcall protocol and two class attributes, for a class that Cython has
+     * no syntax for: calling an instance calls the function at `offset` in it. */
     static int tc_make_callable(PyTypeObject *type, Py_ssize_t offset, PyObject *enter, PyObject *exit) {
         type->tp_new = tc_refuse_new_scope;
         type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
