@@ -7,14 +7,15 @@ from typing import Any
 from opentelemetry import trace
 
 from tracecore import config
-from tracecore.errors import ConfigurationError, report
+from tracecore.errors import report
+from tracecore.exporters.by_name import exporter_by_name
 from tracecore.exporters.foreign import as_exporter
 from tracecore.limits import SpanLimits
 from tracecore.provider import TracerProvider
 from tracecore.resource import Resource
 from tracecore.sampling import DEFAULT_ON, ParentBasedTraceIdRatio
 
-__all__ = ["exporter_by_name", "from_environment", "init"]
+__all__ = ["from_environment", "init"]
 
 
 def init(
@@ -105,68 +106,11 @@ def _provider(settings: config.Settings, resource: Any, span_limits: SpanLimits 
 
 
 def _exporters(endpoint: str | None) -> list[Any]:
-    if endpoint is not None:
-        return [_otlp(endpoint)]
-    names = config.traces_exporters()
-    exporters = (exporter_by_name(name) for name in (["otlp"] if names is None else names))
-    return [exporter for exporter in exporters if exporter is not None]
-
-
-def exporter_by_name(name: str) -> Any:
-    """Return the exporter that OTEL_TRACES_EXPORTER calls `name`; None, with a warning, if there is none.
-
-    "otlp" and "console" are ours; any other name is looked up among the installed opentelemetry_traces_exporter
-    entry points, and what it makes gets ReadableSpans.
-    """
-    if name.lower() in ("otlp", "otlp_proto_http"):
-        return _otlp(None)
-    if name.lower() == "console":
-        from tracecore.exporters.console import ConsoleSpanExporter
-
-        return ConsoleSpanExporter()
-    from importlib.metadata import entry_points
-
-    try:
-        found = next(iter(entry_points(group="opentelemetry_traces_exporter", name=name)), None)
-        if found is None:
-            raise LookupError("no exporter of that name is built in or installed")
-        return found.load()()
-    except Exception as fault:  # code of another package; the program must start without it
-        report("invalid_otel_traces_exporter", "OTEL_TRACES_EXPORTER=%r: %s; it is left out", name, fault)
-        return None
-
-
-def _otlp(endpoint: str | None) -> Any:
-    from tracecore.exporters.otlp_http import OTLPHTTPExporter
-    from tracecore.exporters.otlp_settings import exporter_arguments, parse_endpoint, traces_url
-
     environment = config.environment()
-    if endpoint is not None:  # nobody needs to hear of what it replaces
-        environment = {name: value for name, value in environment.items() if not name.endswith("_ENDPOINT")}
-    arguments, warnings = exporter_arguments(environment)
     if endpoint is not None:
-        path = parse_endpoint("endpoint", endpoint).target.partition("?")[0]
-        arguments["endpoint"] = endpoint if path.rstrip("/").endswith("/v1/traces") else traces_url(endpoint)
-    try:
-        exporter = OTLPHTTPExporter(**arguments)
-    except ConfigurationError as error:
-        variable = _VARIABLES.get(error.variable)
-        if variable is None:
-            raise
-        if error.variable != "compression":
-            raise ConfigurationError(variable, error.value, error.expected) from None
-        warnings.append(f"{variable}={error.value!r}: expected {error.expected}; requests are sent uncompressed")
-        arguments["compression"] = "none"
-        exporter = OTLPHTTPExporter(**arguments)
-    if warnings:
-        report("otlp_settings", "%s", "; ".join(warnings))  # one line: a second would be held back
-    return exporter
+        from tracecore.exporters import otlp_http
 
-
-_VARIABLES = {
-    "compression": "OTEL_EXPORTER_OTLP_COMPRESSION",
-    "certificate_file": "OTEL_EXPORTER_OTLP_CERTIFICATE",
-    "client_certificate_file": "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-    "client_key_file": "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-}
-"""Arguments of the exporter that only the environment gives here: what it refuses is named as it was given."""
+        return [otlp_http.from_environment(environment, endpoint)]
+    names = config.traces_exporters()
+    exporters = (exporter_by_name(name, environment) for name in (["otlp"] if names is None else names))
+    return [exporter for exporter in exporters if exporter is not None]

@@ -8,7 +8,7 @@ and the oldest trace is drawn early when too many wait.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from opentelemetry.trace import format_span_id, format_trace_id
@@ -18,7 +18,7 @@ from tracecore.span_exporter import SpanExporter, SpanExportResult
 from tracecore.trace_tree import EventRow, LinkRow, SpanRow, Trace
 from tracecore.waterfall import write
 
-__all__ = ["ConsoleSpanExporter", "row_of"]
+__all__ = ["ConsoleSpanExporter", "from_environment", "row_of"]
 
 _MAX_WAITING_TRACES = 256
 """Traces kept for their root, at most."""
@@ -76,6 +76,11 @@ class ConsoleSpanExporter(SpanExporter):
 
     def _stream(self) -> IO[str]:
         return sys.stdout if self._out is None else self._out
+
+
+def from_environment(environment: Mapping[str, str]) -> ConsoleSpanExporter:
+    """Return the exporter for OTEL_TRACES_EXPORTER=console, which has no variables of its own."""
+    return ConsoleSpanExporter()
 
 
 def row_of(span: ReadableSpan) -> SpanRow:

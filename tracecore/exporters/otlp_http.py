@@ -36,7 +36,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tracecore.errors import ConfigurationError
+from tracecore.errors import ConfigurationError, report
 from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.compression import compressor
 from tracecore.exporters.http_connection import (
@@ -57,10 +57,12 @@ from tracecore.exporters.otlp_settings import (
     check_compression,
     check_header,
     check_timeout,
+    exporter_arguments,
     parse_endpoint,
+    traces_url,
 )
 
-__all__ = ["OTLPHTTPExporter"]
+__all__ = ["OTLPHTTPExporter", "from_environment"]
 
 _DISTRIBUTION = "tracecore-native"
 
@@ -409,3 +411,39 @@ def _retry_after_s(text: str) -> float | None:
 
         moment = moment.replace(tzinfo=timezone.utc)
     return max(moment.timestamp() - time.time(), 0.0)
+
+
+_VARIABLES = {
+    "compression": "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "certificate_file": "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "client_certificate_file": "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "client_key_file": "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+}
+"""Arguments of the exporter that only the environment gives here: what it refuses is named as it was given."""
+
+
+def from_environment(environment: Mapping[str, str], endpoint: str | None = None) -> OTLPHTTPExporter:
+    """Return the exporter that OTEL_EXPORTER_OTLP_* describe; a base URL in `endpoint` wins over theirs.
+
+    Raises: ConfigurationError, naming variable, value and range.
+    """
+    if endpoint is not None:  # nobody needs to hear of what it replaces
+        environment = {name: value for name, value in environment.items() if not name.endswith("_ENDPOINT")}
+    arguments, warnings = exporter_arguments(environment)
+    if endpoint is not None:
+        path = parse_endpoint("endpoint", endpoint).target.partition("?")[0]
+        arguments["endpoint"] = endpoint if path.rstrip("/").endswith("/v1/traces") else traces_url(endpoint)
+    try:
+        exporter = OTLPHTTPExporter(**arguments)
+    except ConfigurationError as error:
+        variable = _VARIABLES.get(error.variable)
+        if variable is None:
+            raise
+        if error.variable != "compression":
+            raise ConfigurationError(variable, error.value, error.expected) from None
+        warnings.append(f"{variable}={error.value!r}: expected {error.expected}; requests are sent uncompressed")
+        arguments["compression"] = "none"
+        exporter = OTLPHTTPExporter(**arguments)
+    if warnings:
+        report("otlp_settings", "%s", "; ".join(warnings))  # one line: a second would be held back
+    return exporter
