@@ -36,6 +36,7 @@ from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
+from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
 
 __all__ = ["BatchSpanProcessor", "TracerProvider", "providers"]
 
@@ -133,6 +134,8 @@ class TracerProvider(ApiTracerProvider):
         active_span_processor: what processors are added to; None: one after another.
         id_generator: any object with generate_trace_id and generate_span_id; None: the core's own.
         span_limits: None: OTEL_SPAN_*_LIMIT and their like.
+        meter_provider: where metrics about the spans themselves go; None: the global one.
+        _tracer_configurator: scope -> TracerConfig, says which tracers are on; None: all.
     Raises: ConfigurationError.
     Threads: any.
     """
@@ -147,6 +150,7 @@ class TracerProvider(ApiTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         meter_provider: Any = None,
+        _tracer_configurator: TracerConfigurator | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -163,6 +167,8 @@ class TracerProvider(ApiTracerProvider):
             None if _is_our_kind_of_random(self.id_generator) else self.id_generator,
             self._after_fork_in_child,
         )
+        self._recorder.shown_id_generator = self.id_generator
+        self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
@@ -196,11 +202,30 @@ class TracerProvider(ApiTracerProvider):
         scope = InstrumentationScope(
             instrumenting_module_name, instrumenting_library_version or "", schema_url, attributes
         )
+        return self.tracer_of(scope)  # type: ignore[return-value]
+
+    def tracer_of(self, scope: InstrumentationScope) -> Tracer:
+        """Return the tracer of a scope: always the same one, and real also while OTEL_SDK_DISABLED is set."""
         tracer = self._tracers.get(scope)
         if tracer is None:
+            tracer = Tracer(self._recorder, self._origin.add_scope(scope), scope)
+            tracer._set_tracer_config(self._config_of(scope))
             # Two threads may get here with the same scope; both make a tracer, setdefault keeps one.
-            tracer = self._tracers.setdefault(scope, Tracer(self._recorder, self._origin.add_scope(scope), scope))
-        return tracer  # type: ignore[return-value]
+            tracer = self._tracers.setdefault(scope, tracer)
+        return tracer
+
+    def _config_of(self, scope: InstrumentationScope) -> TracerConfig:
+        try:
+            return self._tracer_configurator(scope)
+        except Exception as fault:  # the program's own function; a tracer there must be
+            report("tracer_configurator", "no config for %r, which stays on: %s: %s", scope, type(fault).__name__, fault)
+            return TracerConfig.default()
+
+    def _set_tracer_configurator(self, *, tracer_configurator: TracerConfigurator) -> None:
+        """Ask this function for the config of every tracer from now on, those that exist included."""
+        self._tracer_configurator = tracer_configurator
+        for scope, tracer in list(self._tracers.items()):
+            tracer._set_tracer_config(self._config_of(scope))
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Tell `span_processor` of every span from now on.

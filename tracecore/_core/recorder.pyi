@@ -6,6 +6,8 @@ from tracecore._core.queue import SpanQueue
 
 class Recorder:
     origin: Origin
+    limits: Any
+    shown_id_generator: Any
     def __init__(
         self,
         origin: Origin,

@@ -66,7 +66,8 @@ cdef class Recorder:
         self.generation_view = ids.generation_view()
         self.generation = self.generation_view[0]
         self.on_fork = on_fork
-        self.id_generator = id_generator
+        self.limits = limits
+        self.id_generator = self.shown_id_generator = id_generator
         self.random_flag = 2
         if id_generator is not None:
             is_random = getattr(id_generator, "is_trace_id_random", None)
