@@ -19,19 +19,12 @@ tc_status tc_span_metrics_init(tc_span_metrics *m, uint32_t max) {
     return TC_NO_MEMORY;
 }
 
-static void forget(tc_span_metrics *m) {
+void tc_span_metrics_destroy(tc_span_metrics *m) {
+    if (m->slots == NULL) return;
     for (uint32_t i = 0; i < m->n; i++) {
         free(m->series[i]->name);
         free(m->series[i]);
     }
-    m->n = 0;
-    memset(m->slots, 0, m->n_slots * sizeof *m->slots);
-    m->n_no_memory = 0;
-}
-
-void tc_span_metrics_destroy(tc_span_metrics *m) {
-    if (m->slots == NULL) return;
-    forget(m);
     free(m->slots);
     free(m->series);
     m->slots = NULL;
@@ -39,10 +32,8 @@ void tc_span_metrics_destroy(tc_span_metrics *m) {
 }
 
 tc_status tc_span_metrics_reset_in_child(tc_span_metrics *m) {
-    /* The parent's worker may have been in the middle of an insertion: what it was about to link is leaked, what
-     * is linked is whole (see add). */
-    forget(m);
-    return pthread_mutex_init(&m->lock, NULL) == 0 ? TC_OK : TC_NO_MEMORY;
+    /* The parent's worker may have been anywhere in the table when it was copied: it is left alone, not freed. */
+    return tc_span_metrics_init(m, m->max);
 }
 
 static uint32_t hash_series(const uint8_t *name, uint32_t length, uint8_t kind, uint8_t status) {
@@ -66,7 +57,7 @@ static bool grow_slots(tc_span_metrics *m) {
     return true;
 }
 
-/* A new series at a free slot; NULL: no memory. Counted in `n` last, when it is whole. */
+/* A new series at a free slot; NULL: no memory. */
 static tc_series *add(tc_span_metrics *m, const uint8_t *name, uint32_t length, uint8_t kind, uint8_t status,
                       uint32_t hash) {
     if (m->n >= m->n_slots / 2 && !grow_slots(m)) return NULL;
@@ -111,7 +102,6 @@ static tc_string name_of(const uint8_t *record, const tc_body *body, const tc_st
 }
 
 void tc_span_metrics_observe(tc_span_metrics *m, tc_batch *batch, const tc_strings *strings) {
-    uint32_t kept = 0;
     pthread_mutex_lock(&m->lock);
     for (uint32_t i = 0; i < batch->n; i++) {
         const uint8_t *record = tc_batch_record_view(batch, i);
@@ -126,10 +116,10 @@ void tc_span_metrics_observe(tc_span_metrics *m, tc_batch *batch, const tc_strin
                                 body->end_ns > body->start_ns ? (double)(body->end_ns - body->start_ns) / NS_PER_S : 0);
         else
             m->n_no_memory++;
-        if (!(header->flags & TC_UNSAMPLED)) batch->offsets[kept++] = batch->offsets[i];
+        if (header->flags & TC_UNSAMPLED) tc_batch_remove(batch, i);
     }
     pthread_mutex_unlock(&m->lock);
-    batch->n = kept;
+    tc_batch_settle(batch);
 }
 
 bool tc_span_metrics_read(tc_span_metrics *m, uint32_t i, tc_series *out) {

@@ -49,7 +49,8 @@ typedef struct tc_span_metrics {
 tc_status tc_span_metrics_init(tc_span_metrics *metrics, uint32_t max);
 void tc_span_metrics_destroy(tc_span_metrics *metrics);
 
-/* In a forked child: forget everything; whoever held the lock is not there any more. */
+/* In a forked child: begin anew. What the parent had measured is not freed: its worker, which is not here, may
+ * have been changing it. */
 tc_status tc_span_metrics_reset_in_child(tc_span_metrics *metrics);
 
 /* Measures every span of the batch, and removes those that are there for this only. */
