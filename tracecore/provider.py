@@ -30,6 +30,7 @@ from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
 from tracecore.errors import ConfigurationError, report, reported
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
@@ -274,6 +275,24 @@ class TracerProvider(ApiTracerProvider):
         self._staged += (processor,)
         for number, pipeline in enumerate(self._pipelines):
             pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._pipelines:  # stages run on a worker, and there is none yet
+                self._add_measuring_pipeline()
+            self._recorder.measure_with(self._pipelines[0].queue)
+
+    def _add_measuring_pipeline(self) -> None:
+        settings = config.settings()
+        pipeline = Pipeline(
+            self._origin,
+            Nowhere(),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
+        )
+        self._add_pipeline(pipeline)
+        end: Any = EndOfTheLine()
+        pipeline.add_stage(end)
 
     def _add_pipeline(self, pipeline: Pipeline) -> None:
         for processor in self._staged:

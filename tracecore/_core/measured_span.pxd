@@ -1,12 +1,12 @@
-# A span that is not recorded, but timed.
+# A span of which only the operation, the outcome and the duration are kept.
 
 from libc.stdint cimport uint8_t, uint64_t
 
-from tracecore._core.span cimport SilentSpan, SpanSource
+from tracecore._core.span cimport SpanBase, SpanSource
 
-cdef class MeasuredSpan(SilentSpan):
+cdef class MeasuredSpan(SpanBase):
     cdef SpanSource source
-    cdef object name            # a str
+    cdef readonly object name   # a str
     cdef uint64_t start_ns      # epoch
     cdef uint8_t kind_code
     cdef uint8_t status_code

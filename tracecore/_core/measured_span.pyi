@@ -1,3 +1,4 @@
-from tracecore._core.span import SilentSpan
+from tracecore._core.span import SpanBase
 
-class MeasuredSpan(SilentSpan): ...
+class MeasuredSpan(SpanBase):
+    name: str

@@ -1,9 +1,10 @@
 # cython: binding=False
 """MeasuredSpan: what the sampler decided against, where a provider measures every span.
 
-To the program it is a span that does not record: attributes and events are not looked at. What it keeps
-is a name, a kind, a status and two times, and when it ends they go to the worker as a record without
-items, marked TC_UNSAMPLED, which the stage of the span metrics counts and takes out again.
+To the program it is a span that records and is not sampled. What it records is a name, a kind, a status and two
+times; attributes, events and links are not looked at. `is_recording` is true because instrumentations set the
+status of nothing else, and a request that failed must count as failed. When it ends, what it has goes to the worker
+as a record marked TC_UNSAMPLED, which the stage of the span metrics counts and takes out again.
 
 Threads: any, under the GIL.
 """
@@ -13,14 +14,18 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from types import MappingProxyType
+
 from opentelemetry.trace import StatusCode
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
+from tracecore._core.decode cimport span_kind, status as status_of
 from tracecore._core.recorder cimport Recorder
-from tracecore._core.span cimport SilentSpan, SpanSource, exact_text
+from tracecore._core.span cimport SpanBase, SpanSource, exact_text
 from tracecore.errors import report
 
+cdef object NO_ATTRIBUTES = MappingProxyType({})
 cdef object STATUS = Status
 cdef object STATUS_CODE = StatusCode
 cdef object OK = StatusCode.OK
@@ -44,18 +49,36 @@ cdef extern from *:
 
 @cython.final
 @cython.no_gc
-cdef class MeasuredSpan(SilentSpan):
-    """A span that is not recorded, and measured all the same.
+cdef class MeasuredSpan(SpanBase):
+    """A span of which only the operation, the outcome and the duration are kept.
 
     no_gc: it refers to its tracer and to text, neither of which refers to a live span.
     """
+
+    def is_recording(self) -> bool:
+        return not self.ended
+
+    def set_attribute(self, key, value) -> None:
+        pass
+
+    def set_attributes(self, attributes) -> None:
+        pass
+
+    def add_event(self, name, attributes=None, timestamp=None) -> None:
+        pass
+
+    def add_link(self, context, attributes=None) -> None:
+        pass
+
+    def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
+        pass
 
     def update_name(self, name) -> None:
         if not self.ended:
             self.name = exact_text(name)
 
     def set_status(self, status, description=None) -> None:
-        """As Span.set_status: OK is final, UNSET never overrides. What is no status is a recording span's to report."""
+        """As Span.set_status: OK is final, UNSET never overrides. What is no status is a sampled span's to report."""
         if self.ended or self.status_code == 1:
             return
         code = status.status_code if isinstance(status, STATUS) else status
@@ -76,10 +99,54 @@ cdef class MeasuredSpan(SilentSpan):
                 end_ns = self.now_ns()
         self.finish(end_ns)
 
+    def __enter__(self):
+        return self
+
     def __exit__(self, exc_type, exc_val, exc_tb) -> None:
         if exc_val is not None:
             self.note_exception()
         self.end()
+
+    # What recording spans have beyond the API, and instrumentations read.
+
+    @property
+    def context(self):
+        return self.get_span_context()
+
+    @property
+    def attributes(self):
+        return NO_ATTRIBUTES
+
+    @property
+    def events(self) -> tuple:
+        return ()
+
+    @property
+    def links(self) -> tuple:
+        return ()
+
+    @property
+    def kind(self):
+        return span_kind(self.kind_code)
+
+    @property
+    def status(self):
+        return status_of(self.status_code, None)
+
+    @property
+    def start_time(self) -> int:
+        return self.start_ns
+
+    @property
+    def resource(self):
+        return self.source.recorder.origin.resource
+
+    @property
+    def instrumentation_scope(self):
+        return self.source.scope
+
+    def __repr__(self) -> str:
+        return f"MeasuredSpan({self.get_span_context()!r})"
 
     cdef uint64_t now_ns(self) noexcept nogil:
         return tc.tc_clock_monotonic_ns() + <uint64_t>self.offset_ns

@@ -44,7 +44,7 @@ cdef class Recorder:
     # counts since the start or the fork, under the GIL
     cdef uint64_t n_started, n_unsampled, n_ended, n_unended
     cdef uint64_t n_record_only, n_no_exporter, n_queued
-    cdef uint64_t n_measured           # of n_unsampled: ended, and put into the measuring queue
+    cdef uint64_t n_measured           # of n_unsampled and n_record_only: put into the measuring queue
     cdef uint64_t n_inherited, n_ended_again, n_detach_failed, n_no_memory
 
     # Compares the process with the one of the last span; two loads when it is the same.

@@ -131,6 +131,9 @@ cdef class Recorder:
         self.n_ended += 1
         if not sampled:
             self.n_record_only += 1
+            if self.measuring_view != NULL:
+                (<tc.tc_header *>record).flags |= tc.TC_UNSAMPLED  # in the span's own draft, which is not sent
+                self.measure(record)
         elif self.n_queues == 0:
             self.n_no_exporter += 1
         else:
