@@ -72,6 +72,8 @@ class BatchSpanProcessor(SpanProcessor):
         ring_bytes: int | None = None,
         meter_provider: Any = None,
     ) -> None:
+        if max_export_batch_size is not None and max_queue_size is not None and max_export_batch_size > max_queue_size:
+            raise ConfigurationError("max_export_batch_size", max_export_batch_size, "at most max_queue_size")
         if max_queue_size is not None:
             if isinstance(max_queue_size, bool) or not isinstance(max_queue_size, int) or max_queue_size < 1:
                 raise ConfigurationError("max_queue_size", max_queue_size, "an integer above 0")
@@ -175,16 +177,23 @@ class TracerProvider(ApiTracerProvider):
         self._is_disabled = config.sdk_disabled()
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
+        self._recorder.shown_processor = self._active_span_processor
         if active_span_processor is not None:
             self._recorder.set_processor(active_span_processor)
         _providers.append(self)
-        self._shuts_down_at_exit = shutdown_on_exit
-        if shutdown_on_exit:
-            atexit.register(self.shutdown)
+        self._atexit_handler = atexit.register(self.shutdown) if shutdown_on_exit else None
 
     @property
     def resource(self) -> Any:
         return self._origin.resource
+
+    @property
+    def _resource(self) -> Any:
+        return self._origin.resource
+
+    def _update_resource(self, resource: Any) -> None:
+        """Merge `resource` into the provider's: for spans that are sent from now on."""
+        self._origin.set_resource(self._origin.resource.merge(resource))
 
     def get_tracer(
         self,
@@ -295,8 +304,9 @@ class TracerProvider(ApiTracerProvider):
         finally:
             if self in _providers:
                 _providers.remove(self)
-            if self._shuts_down_at_exit:
-                atexit.unregister(self.shutdown)
+            if self._atexit_handler is not None:
+                atexit.unregister(self._atexit_handler)
+                self._atexit_handler = None
 
     def _after_fork_in_child(self) -> None:
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
@@ -305,7 +315,7 @@ class TracerProvider(ApiTracerProvider):
         for pipeline in self._pipelines:
             pipeline.reset_in_child()
         if not self._is_shut_down:
-            self._origin.set_resource(self._origin.resource.merge(resource.process_dependent()))
+            self._update_resource(resource.process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.
         self._recorder.reset_in_child()
         self._generation = fork_generation()

@@ -8,6 +8,7 @@ class Recorder:
     origin: Origin
     limits: Any
     shown_id_generator: Any
+    shown_processor: Any
     def __init__(
         self,
         origin: Origin,

@@ -560,7 +560,7 @@ cdef class Span(SpanBase):
 
     @property
     def _span_processor(self):
-        return self.source.recorder.processor
+        return self.source.recorder.shown_processor
 
     def __repr__(self) -> str:
         return f'Span(name="{self.name}", context={self.get_span_context()!r})'
