@@ -243,7 +243,7 @@ class ProcessResourceDetector(ResourceDetector):
         executable = sys.executable or ""
         # orig_argv is what the interpreter was started with; argv has lost its "-m module". Arguments that are
         # not asked for are not even looked at.
-        argv = list(sys.orig_argv) if self._include_command_args else sys.orig_argv[:1]
+        argv = sys.orig_argv
         attributes: dict[str, AnyValue] = {
             PROCESS_RUNTIME_DESCRIPTION: sys.version,
             PROCESS_RUNTIME_NAME: sys.implementation.name,
@@ -255,7 +255,7 @@ class ProcessResourceDetector(ResourceDetector):
         }
         if self._include_command_args:
             attributes[PROCESS_COMMAND_LINE] = " ".join(argv)
-            attributes[PROCESS_COMMAND_ARGS] = argv
+            attributes[PROCESS_COMMAND_ARGS] = list(argv)
         if hasattr(os, "getppid"):
             attributes[PROCESS_PARENT_PID] = os.getppid()
         _add(attributes, PROCESS_OWNER, _process_owner, self.raise_on_error)
