@@ -29,6 +29,7 @@ UNITS = {
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
+    "adopt": ["record"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")
