@@ -13,6 +13,8 @@
  *                    <- batch     records taken out of the ring
  *          <- pb             protobuf primitives
  *               strings, batch, pb <- otlp
+ *               <- json      JSON primitives
+ *                    <- otlp_json  a request of protobuf as JSON
  *
  * Nothing here includes Python.h: that is how the compiler checks that the
  * worker never needs the GIL. Nothing prints and nothing aborts; a function

@@ -32,18 +32,29 @@ static bool make_room(tc_batch *b, uint64_t n) {
     return true;
 }
 
+static tc_status append(tc_batch *b, const uint8_t *record) {
+    uint32_t length = tc_load_u32(record + offsetof(tc_header, length));
+    uint64_t n = ((uint64_t)length + 15) & ~15ull;
+    if (!make_room(b, n)) return TC_NO_MEMORY;
+    memcpy(b->bytes + b->n_bytes, record, length);
+    b->offsets[b->n++] = b->n_bytes;
+    b->n_bytes += n;
+    return TC_OK;
+}
+
 tc_status tc_batch_take(tc_batch *b, tc_ring *ring, uint32_t max_records, uint64_t max_bytes) {
     for (uint32_t i = 0; i < max_records; i++) {
         if (i != 0 && b->n_bytes >= max_bytes) break;
         const uint8_t *record = tc_ring_take_spsc(ring);
         if (record == NULL) break;
-        uint32_t length = tc_load_u32(record + offsetof(tc_header, length));
-        uint64_t n = ((uint64_t)length + 15) & ~15ull;
-        if (!make_room(b, n)) return TC_NO_MEMORY;
-        memcpy(b->bytes + b->n_bytes, record, length);
-        b->offsets[b->n++] = b->n_bytes;
-        b->n_bytes += n;
+        if (append(b, record) != TC_OK) return TC_NO_MEMORY;
         tc_ring_take_done_spsc(ring);
     }
+    return TC_OK;
+}
+
+tc_status tc_batch_copy(tc_batch *to, const tc_batch *batch, uint32_t first, uint32_t n) {
+    for (uint32_t i = first; i < batch->n && i - first < n; i++)
+        if (append(to, tc_batch_record_view(batch, i)) != TC_OK) return TC_NO_MEMORY;
     return TC_OK;
 }

@@ -25,6 +25,10 @@ void tc_batch_clear(tc_batch *batch); /* frees; the batch is empty and usable ag
  * is kept, the rest stays in the ring. */
 tc_status tc_batch_take(tc_batch *batch, tc_ring *ring, uint32_t max_records, uint64_t max_bytes);
 
+/* Appends copies of records first .. first + n - 1, as far as there are any.
+ * TC_NO_MEMORY: those that were copied so far stay. */
+tc_status tc_batch_copy(tc_batch *to, const tc_batch *batch, uint32_t first, uint32_t n);
+
 static inline const uint8_t *tc_batch_record_view(const tc_batch *b, uint32_t i) { return b->bytes + b->offsets[i]; }
 
 #endif

@@ -1,4 +1,4 @@
-/* tc_batch: records copied out of a ring, within bounds. */
+/* tc_batch: records copied out of a ring, within bounds, and out of another batch. */
 #include "check.h"
 #include "faults.h"
 #include "tc_batch.h"
@@ -107,11 +107,37 @@ static void without_memory_what_was_moved_is_kept_and_the_rest_waits(void) {
     }
 }
 
+static void a_copy_of_some_records_outlives_their_batch(void) {
+    tc_ring *r = tc_ring_new(TC_RING_MIN_BYTES);
+    tc_batch b, copy;
+    tc_batch_init(&b);
+    tc_batch_init(&copy);
+    put(r, 0, 10, 100);
+    CHECK(tc_batch_take(&b, r, 10, UINT64_MAX) == TC_OK);
+    CHECK(tc_batch_copy(&copy, &b, 3, 4) == TC_OK && copy.n == 4);
+    CHECK(tc_batch_copy(&copy, &b, 8, UINT32_MAX) == TC_OK && copy.n == 6);
+    CHECK(tc_batch_copy(&copy, &b, 10, 1) == TC_OK && copy.n == 6);
+    tc_batch_clear(&b);
+    static const uint32_t numbers[] = {3, 4, 5, 6, 8, 9};
+    for (uint32_t i = 0; i < 6; i++) check_record(&copy, i, numbers[i], 100);
+    tc_batch_clear(&copy);
+
+    put(r, 0, 2, 100);
+    CHECK(tc_batch_take(&b, r, 2, UINT64_MAX) == TC_OK);
+    faults_fail_after(0);
+    CHECK(tc_batch_copy(&copy, &b, 0, 2) == TC_NO_MEMORY && copy.n == 0);
+    CHECK(faults_stop());
+    tc_batch_clear(&copy);
+    tc_batch_clear(&b);
+    tc_ring_free(r);
+}
+
 int main(void) {
     a_batch_takes_what_is_there_up_to_its_number();
     a_batch_stops_once_it_holds_its_bytes_but_takes_one_at_least();
     records_stay_while_the_ring_is_used_again();
     without_memory_what_was_moved_is_kept_and_the_rest_waits();
+    a_copy_of_some_records_outlives_their_batch();
     CHECK(faults_n_held() == 0);
     return 0;
 }

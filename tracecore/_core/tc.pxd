@@ -138,6 +138,7 @@ cdef extern from "tc_batch.h" nogil:
     void tc_batch_init(tc_batch *batch)
     void tc_batch_clear(tc_batch *batch)
     tc_status tc_batch_take(tc_batch *batch, tc_ring *ring, uint32_t max_records, uint64_t max_bytes)
+    tc_status tc_batch_copy(tc_batch *to, const tc_batch *batch, uint32_t first, uint32_t n)
     const uint8_t *tc_batch_record_view(const tc_batch *batch, uint32_t i)
 
 
@@ -161,6 +162,10 @@ cdef extern from "tc_otlp.h" nogil:
                               const tc_otlp_names *names, uint64_t *n_lost_attributes)
     tc_status tc_otlp_attributes(tc_bytes *out, uint32_t field, const uint8_t *items, uint64_t n_bytes,
                                  const tc_strings *strings, uint64_t *n_lost_attributes)
+
+
+cdef extern from "tc_otlp_json.h" nogil:
+    tc_status tc_otlp_json(tc_bytes *out, const uint8_t *request, uint64_t n)
 
 
 cdef extern from "tc_wake.h" nogil:
