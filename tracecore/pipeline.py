@@ -34,6 +34,7 @@ from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
 from tracecore.exporters import Exporter
+from tracecore.stages import Stage, Stages
 
 __all__ = ["Pipeline"]
 
@@ -60,6 +61,8 @@ class Pipeline:
         export_timeout: float,
     ) -> None:
         self.exporter = exporter
+        self.origin = origin
+        self.stages = Stages()
         self.queue = SpanQueue(origin, ring_bytes, batch, self._start_worker)
         self._batch = batch
         self._delay = delay
@@ -75,6 +78,12 @@ class Pipeline:
         self._exported = 0
         self._lost: dict[str, int] = {}
         self._lost_attributes = 0
+        self._removed: dict[str, int] = {}
+        self._held = 0
+
+    def add_stage(self, stage: Stage) -> None:
+        """Pass every batch through `stage` too, before it is exported."""
+        self.stages.add(stage)
 
     # ---- worker -------------------------------------------------------------------------------
 
@@ -112,14 +121,21 @@ class Pipeline:
                 try:
                     if self._stop_by is not None:
                         self._export_while(lambda: True)
+                        self._finish()
+                        if kept := self.stages.give_up_held():
+                            self._held = 0
+                            self._lost["stage_error"] = self._lost.get("stage_error", 0) + kept
+                            queue.done(kept)
                         break
                     if queue.n_accounted < self._flush_to:
                         self._export_while(lambda: queue.n_accounted < self._flush_to)
+                        self._finish()
                     elif queue.wait(seen, due - time.monotonic()) and not queue.is_half_full:
                         self._export_while(self._has_full_batch)
                     else:
                         written = queue.begin_drain()
                         self._export_while(lambda to=written: queue.n_accounted < to)  # type: ignore[misc]
+                        self._finish()
                         due = time.monotonic() + self._delay
                 except Exception as fault:
                     report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
@@ -141,6 +157,29 @@ class Pipeline:
 
     def _export_while(self, wanted: Callable[[], bool]) -> None:
         while wanted() and (batch := self.queue.take()) is not None:
+            self._pass_on(batch)
+
+    def _finish(self) -> None:
+        if self.stages.n_held:
+            self._pass_on(Batch(self.origin), finishing=True)
+
+    def _pass_on(self, batch: Batch, finishing: bool = False) -> None:
+        """Through the stages, then to the exporter."""
+        n_in = len(batch) + self._held
+        removed, may_go_on = self.stages.run(batch, finishing=finishing) if self.stages else ({}, True)
+        self._held = self.stages.n_held
+        n_out = len(batch)
+        for reason, n in removed.items():
+            self._removed[reason] = self._removed.get(reason, 0) + n
+        if not may_go_on and n_out == 0:
+            self.queue.done(n_in - self._held)
+            return
+        if not may_go_on:
+            self._lost["stage_error"] = self._lost.get("stage_error", 0) + n_out
+            self.queue.done(n_in - self._held)
+            return
+        self.queue.done(n_in - self._held - n_out)
+        if n_out:
             self._export(batch)
 
     def _export(self, batch: Batch) -> None:
@@ -243,12 +282,14 @@ class Pipeline:
     def counts(self) -> dict[str, Any]:
         """Return what became of every span: written = waiting + exporting + exported + lost + abandoned."""
         # The worker may count on meanwhile: what was taken is read last, so that it covers the rest.
-        exported, lost = self._exported, dict(self._lost)
+        exported, lost, removed, held = self._exported, dict(self._lost), dict(self._removed), self._held
         counts: dict[str, Any] = dict(self.queue.counts())
         taken = counts.pop("taken")
         counts["exported"] = exported
         counts["lost"] = lost
-        counts["exporting"] = taken - exported - sum(lost.values())
+        counts["exporting"] = taken - exported - sum(lost.values()) - sum(removed.values()) - held
+        counts["removed"] = removed
+        counts["held"] = held
         counts["lost_attributes"] = self._lost_attributes
         return counts
 

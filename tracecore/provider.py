@@ -166,6 +166,7 @@ class TracerProvider(ApiTracerProvider):
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
+        self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._is_disabled = config.sdk_disabled()
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
@@ -208,7 +209,14 @@ class TracerProvider(ApiTracerProvider):
         tracecore's BatchSpanProcessor takes the native path; any other object with the SDK's methods gets
         the span when it starts and a ReadableSpan when it ends, on the caller's thread.
         """
-        _check("span_processor", span_processor, "an object with on_start or on_end", "on_start", "on_end")
+        _check(
+            "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
+            "on_start", "on_end", "attach_stage",
+        )
+        if callable(getattr(span_processor, "attach_stage", None)):
+            self._add_stage(span_processor)
+            if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
+                return
         if isinstance(span_processor, BatchSpanProcessor):
             self._add_pipeline(span_processor.attach(self._origin))
             return
@@ -237,7 +245,14 @@ class TracerProvider(ApiTracerProvider):
             )
         )
 
+    def _add_stage(self, processor: Any) -> None:
+        self._staged += (processor,)
+        for number, pipeline in enumerate(self._pipelines):
+            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+
     def _add_pipeline(self, pipeline: Pipeline) -> None:
+        for processor in self._staged:
+            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
         self._recorder.add_queue(pipeline.queue)
         self._pipelines += (pipeline,)
 

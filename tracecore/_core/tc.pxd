@@ -138,8 +138,15 @@ cdef extern from "tc_batch.h" nogil:
     void tc_batch_init(tc_batch *batch)
     void tc_batch_clear(tc_batch *batch)
     tc_status tc_batch_take(tc_batch *batch, tc_ring *ring, uint32_t max_records, uint64_t max_bytes)
-    tc_status tc_batch_copy(tc_batch *to, const tc_batch *batch, uint32_t first, uint32_t n)
     const uint8_t *tc_batch_record_view(const tc_batch *batch, uint32_t i)
+    uint8_t *tc_batch_record(tc_batch *batch, uint32_t i)
+    void tc_batch_remove(tc_batch *batch, uint32_t i)
+    bint tc_batch_is_removed(const tc_batch *batch, uint32_t i)
+    uint32_t tc_batch_settle(tc_batch *batch)
+    tc_status tc_batch_append(tc_batch *batch, const uint8_t *record)
+    tc_status tc_batch_replace(tc_batch *batch, uint32_t i, const uint8_t *record)
+    void tc_batch_trim(tc_batch *batch)
+    uint64_t tc_batch_held_bytes(const tc_batch *batch)
 
 
 cdef extern from "tc_pb.h" nogil:
