@@ -16,10 +16,14 @@ __all__ = ["exporter_by_name"]
 
 _OURS: Final = {
     "console": "tracecore.exporters.console",
-    "otlp": "tracecore.exporters.otlp_http",
-    "otlp_proto_http": "tracecore.exporters.otlp_http",
+    "otlp": "tracecore.exporters.otlp",
+    "otlp/stdout": "tracecore.exporters.otlp_file:stdout_from_environment",
+    "otlp_file": "tracecore.exporters.otlp_file",
+    "otlp_json_http": "tracecore.exporters.otlp_http:json_from_environment",
+    "otlp_proto_grpc": "tracecore.exporters.otlp_grpc",
+    "otlp_proto_http": "tracecore.exporters.otlp_http:protobuf_from_environment",
 }
-"""The module whose `from_environment` makes the exporter of that name."""
+"""The module whose `from_environment` makes the exporter of that name, or another function of it."""
 
 
 def exporter_by_name(name: str, environment: Mapping[str, str]) -> Any:
@@ -32,7 +36,8 @@ def exporter_by_name(name: str, environment: Mapping[str, str]) -> Any:
     """
     module = _OURS.get(name.lower())
     if module is not None:
-        return import_module(module).from_environment(environment)
+        module, _, function = module.partition(":")
+        return getattr(import_module(module), function or "from_environment")(environment)
     from importlib.metadata import entry_points
 
     try:
