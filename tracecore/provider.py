@@ -147,6 +147,8 @@ class TracerProvider(ApiTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         meter_provider: Any = None,
+        _tracer_configurator: Any = None,
+        _disabled: bool | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -166,7 +168,8 @@ class TracerProvider(ApiTracerProvider):
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
-        self._is_disabled = config.sdk_disabled()
+        # A configuration file decides this without the variable.
+        self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
         if active_span_processor is not None:
