@@ -30,12 +30,14 @@ from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
 from tracecore.errors import ConfigurationError, report, reported
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
+from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
 
 __all__ = ["BatchSpanProcessor", "TracerProvider", "providers"]
 
@@ -133,6 +135,8 @@ class TracerProvider(ApiTracerProvider):
         active_span_processor: what processors are added to; None: one after another.
         id_generator: any object with generate_trace_id and generate_span_id; None: the core's own.
         span_limits: None: OTEL_SPAN_*_LIMIT and their like.
+        meter_provider: where metrics about the spans themselves go; None: the global one.
+        _tracer_configurator: scope -> TracerConfig, says which tracers are on; None: all.
     Raises: ConfigurationError.
     Threads: any.
     """
@@ -147,7 +151,7 @@ class TracerProvider(ApiTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         meter_provider: Any = None,
-        _tracer_configurator: Any = None,
+        _tracer_configurator: TracerConfigurator | None = None,
         _disabled: bool | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
@@ -165,9 +169,12 @@ class TracerProvider(ApiTracerProvider):
             None if _is_our_kind_of_random(self.id_generator) else self.id_generator,
             self._after_fork_in_child,
         )
+        self._recorder.shown_id_generator = self.id_generator
+        self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
+        self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         # A configuration file decides this without the variable.
         self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._is_shut_down = False
@@ -199,11 +206,30 @@ class TracerProvider(ApiTracerProvider):
         scope = InstrumentationScope(
             instrumenting_module_name, instrumenting_library_version or "", schema_url, attributes
         )
+        return self.tracer_of(scope)  # type: ignore[return-value]
+
+    def tracer_of(self, scope: InstrumentationScope) -> Tracer:
+        """Return the tracer of a scope: always the same one, and real also while OTEL_SDK_DISABLED is set."""
         tracer = self._tracers.get(scope)
         if tracer is None:
+            tracer = Tracer(self._recorder, self._origin.add_scope(scope), scope)
+            tracer._set_tracer_config(self._config_of(scope))
             # Two threads may get here with the same scope; both make a tracer, setdefault keeps one.
-            tracer = self._tracers.setdefault(scope, Tracer(self._recorder, self._origin.add_scope(scope), scope))
-        return tracer  # type: ignore[return-value]
+            tracer = self._tracers.setdefault(scope, tracer)
+        return tracer
+
+    def _config_of(self, scope: InstrumentationScope) -> TracerConfig:
+        try:
+            return self._tracer_configurator(scope)
+        except Exception as fault:  # the program's own function; a tracer there must be
+            report("tracer_configurator", "no config for %r, which stays on: %s: %s", scope, type(fault).__name__, fault)
+            return TracerConfig.default()
+
+    def _set_tracer_configurator(self, *, tracer_configurator: TracerConfigurator) -> None:
+        """Ask this function for the config of every tracer from now on, those that exist included."""
+        self._tracer_configurator = tracer_configurator
+        for scope, tracer in list(self._tracers.items()):
+            tracer._set_tracer_config(self._config_of(scope))
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Tell `span_processor` of every span from now on.
@@ -211,7 +237,14 @@ class TracerProvider(ApiTracerProvider):
         tracecore's BatchSpanProcessor takes the native path; any other object with the SDK's methods gets
         the span when it starts and a ReadableSpan when it ends, on the caller's thread.
         """
-        _check("span_processor", span_processor, "an object with on_start or on_end", "on_start", "on_end")
+        _check(
+            "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
+            "on_start", "on_end", "attach_stage",
+        )
+        if callable(getattr(span_processor, "attach_stage", None)):
+            self._add_stage(span_processor)
+            if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
+                return
         if isinstance(span_processor, BatchSpanProcessor):
             self._add_pipeline(span_processor.attach(self._origin))
             return
@@ -240,7 +273,32 @@ class TracerProvider(ApiTracerProvider):
             )
         )
 
+    def _add_stage(self, processor: Any) -> None:
+        self._staged += (processor,)
+        for number, pipeline in enumerate(self._pipelines):
+            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._pipelines:  # stages run on a worker, and there is none yet
+                self._add_measuring_pipeline()
+            self._recorder.measure_with(self._pipelines[0].queue)
+
+    def _add_measuring_pipeline(self) -> None:
+        settings = config.settings()
+        pipeline = Pipeline(
+            self._origin,
+            Nowhere(),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
+        )
+        self._add_pipeline(pipeline)
+        end: Any = EndOfTheLine()
+        pipeline.add_stage(end)
+
     def _add_pipeline(self, pipeline: Pipeline) -> None:
+        for processor in self._staged:
+            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
         self._recorder.add_queue(pipeline.queue)
         self._pipelines += (pipeline,)
 

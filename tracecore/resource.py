@@ -43,6 +43,7 @@ __all__ = [
     "ServiceInstanceIdResourceDetector",
     "get_aggregated_resources",
     "process_dependent",
+    "telemetry_sdk",
     "undetected",
 ]
 
@@ -90,7 +91,7 @@ class Resource:
 
         Blocks for as long as the configured detectors take, at most `DETECTOR_TIMEOUT_S` seconds.
         """
-        resource = get_aggregated_resources(_detectors(), _telemetry_sdk()).merge(
+        resource = get_aggregated_resources(_detectors(), telemetry_sdk()).merge(
             Resource(attributes or {}, schema_url)
         )
         if resource.attributes.get(SERVICE_NAME):
@@ -157,7 +158,7 @@ def _is_resource(value: object) -> TypeGuard[Resource]:
 _EMPTY: Final = Resource({})
 
 
-def _telemetry_sdk() -> Resource:
+def telemetry_sdk() -> Resource:
     """Return the attributes that say who made the spans.
 
     Not "opentelemetry": the specification keeps that name for the official SDK.
@@ -180,7 +181,7 @@ def _unknown_service() -> Resource:
 
 def undetected() -> Resource:
     """Return what every resource has, before detectors and variables: telemetry.sdk.* and a service.name."""
-    return _telemetry_sdk().merge(_unknown_service())
+    return telemetry_sdk().merge(_unknown_service())
 
 
 # --- detectors ------------------------------------------------------------------------------------------------
