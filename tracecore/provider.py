@@ -200,6 +200,7 @@ class TracerProvider(ApiTracerProvider):
         *,
         meter_provider: Any = None,
         _tracer_configurator: TracerConfigurator | None = None,
+        _disabled: bool | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -223,7 +224,8 @@ class TracerProvider(ApiTracerProvider):
         self._pipelines: tuple[Pipeline, ...] = ()
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
-        self._is_disabled = config.sdk_disabled()
+        # A configuration file decides this without the variable.
+        self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
         self._recorder.shown_processor = self._active_span_processor

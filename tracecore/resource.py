@@ -45,6 +45,7 @@ __all__ = [
     "get_aggregated_resources",
     "process_dependent",
     "telemetry_sdk",
+    "undetected",
 ]
 
 Attributes: TypeAlias = Mapping[str, AnyValue]
@@ -96,9 +97,7 @@ class Resource:
         )
         if resource.attributes.get(SERVICE_NAME):
             return resource
-        interpreter = os.path.basename(sys.executable or "")
-        name = f"unknown_service:{interpreter}" if interpreter else "unknown_service"
-        return resource.merge(Resource({SERVICE_NAME: name}))
+        return resource.merge(_unknown_service())
 
     @staticmethod
     def get_empty() -> Resource:
@@ -175,6 +174,16 @@ def telemetry_sdk() -> Resource:
             TELEMETRY_SDK_VERSION: version,
         }
     )
+
+
+def _unknown_service() -> Resource:
+    interpreter = os.path.basename(sys.executable or "")
+    return Resource({SERVICE_NAME: f"unknown_service:{interpreter}" if interpreter else "unknown_service"})
+
+
+def undetected() -> Resource:
+    """Return what every resource has, before detectors and variables: telemetry.sdk.* and a service.name."""
+    return telemetry_sdk().merge(_unknown_service())
 
 
 # --- detectors ------------------------------------------------------------------------------------------------
