@@ -27,6 +27,7 @@ UNITS = {
     "span": ["clock", "record"],
     "foreign": [],
     "tracer": ["clock"],
+    "adopt": ["record"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")

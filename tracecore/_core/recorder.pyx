@@ -66,7 +66,8 @@ cdef class Recorder:
         self.generation_view = ids.generation_view()
         self.generation = self.generation_view[0]
         self.on_fork = on_fork
-        self.id_generator = id_generator
+        self.limits = limits
+        self.id_generator = self.shown_id_generator = id_generator
         self.random_flag = 2
         if id_generator is not None:
             is_random = getattr(id_generator, "is_trace_id_random", None)
@@ -113,6 +114,10 @@ cdef class Recorder:
             report("fork", "starting clean after a fork failed: %s", error)
         self.reset_in_child()
         return 0
+
+    def notice(self) -> None:
+        """Start clean if this is a new process; what the span path does by itself."""
+        self.notice_fork()
 
     cdef int commit(self, const uint8_t *record, bint sampled) except -1:
         cdef int i

@@ -23,7 +23,7 @@ from libc.string cimport memcpy
 import opentelemetry.context as context_api
 from opentelemetry.context.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanKind
 from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace import Tracer as ApiTracer
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -37,7 +37,7 @@ from tracecore._core.recorder cimport (
 from tracecore._core.foreign cimport (
     ask, explicit_start, find_span_slowly, foreign_parent, kind_code, make_foreign_ids,
 )
-from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new_span, new_unsampled_span
+from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new_passed_on_span, new_span, new_unsampled_span
 from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
 from tracecore._core.decorate import decorate
 from tracecore.errors import report
@@ -237,10 +237,39 @@ cdef class Tracer(SpanSource):
     def instrumentation_scope(self):
         return self.scope
 
+    # What follows bears the names of the SDK's tracer, where test suites of instrumentations read it.
+
     @property
     def _instrumentation_scope(self):
-        # What the SDK's tracer calls it; test suites of instrumentations read it there.
         return self.scope
+
+    @property
+    def span_processor(self):
+        return self.recorder.shown_processor
+
+    @property
+    def instrumentation_info(self):
+        return self.scope.instrumentation_info
+
+    @property
+    def id_generator(self):
+        return self.recorder.shown_id_generator
+
+    @property
+    def _span_limits(self):
+        return self.recorder.limits
+
+    @property
+    def _tracer_config(self):
+        return self.config
+
+    def _set_tracer_config(self, tracer_config) -> None:
+        """Switch the tracer on or off, for spans that start from now on."""
+        self.config = tracer_config
+        self.is_disabled = not tracer_config.is_enabled
+
+    def _is_enabled(self) -> bool:
+        return not self.is_disabled
 
     @property
     def resource(self):
@@ -308,6 +337,8 @@ cdef class Tracer(SpanSource):
         elif current is None:
             current = current_context(current_variable())
         found = find_span(current)
+        if self.is_disabled:
+            return pass_on(found)
         if found is not None:
             if Py_TYPE(found) == <PyTypeObject *>Span or Py_TYPE(found) == <PyTypeObject *>UnsampledSpan:
                 ours = <SpanBase>found
@@ -428,6 +459,14 @@ cdef inline object find_span(object context):
         found = PyDict_GetItemWithError(context, SPAN_KEY)
         return None if found == NULL else <object>found
     return find_span_slowly(context)
+
+
+cdef SpanBase pass_on(object found):
+    """What a tracer that is switched off starts: nothing but the parent, handed on."""
+    if isinstance(found, SpanBase):
+        return new_passed_on_span((<SpanBase>found).get_span_context())
+    foreign = None if found is None else foreign_parent(found)
+    return new_passed_on_span(INVALID_SPAN_CONTEXT if foreign is None else foreign)
 
 
 cdef int put_links(Span span, object links) except -1:
