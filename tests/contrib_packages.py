@@ -38,7 +38,7 @@ class Package:
     version: str
     requirements: tuple[str, ...] = ()
     """What its tests import, beyond the package, its extra "instruments" and COMMON."""
-    plugins: tuple[str, ...] = (PROVIDER,)
+    plugins: tuple[str, ...] = (PROVIDER, EVERYTHING)
     makes_spans: bool = True
     """Whether a run in which tracecore makes no span means that the replacement has missed."""
     options: tuple[str, ...] = ()
