@@ -31,6 +31,7 @@ from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
 from tracecore.errors import ConfigurationError, report, reported
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
@@ -220,6 +221,7 @@ class TracerProvider(ApiTracerProvider):
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
+        self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
         self._is_disabled = config.sdk_disabled()
         self._is_shut_down = False
@@ -289,7 +291,14 @@ class TracerProvider(ApiTracerProvider):
         tracecore's BatchSpanProcessor takes the native path; any other object with the SDK's methods gets
         the span when it starts and a ReadableSpan when it ends, on the caller's thread.
         """
-        _check("span_processor", span_processor, "an object with on_start or on_end", "on_start", "on_end")
+        _check(
+            "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
+            "on_start", "on_end", "attach_stage",
+        )
+        if callable(getattr(span_processor, "attach_stage", None)):
+            self._add_stage(span_processor)
+            if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
+                return
         if isinstance(span_processor, BatchSpanProcessor) and span_processor.takes_records:
             self._add_pipeline(span_processor.attach(self._origin))
             return
@@ -320,7 +329,32 @@ class TracerProvider(ApiTracerProvider):
             )
         )
 
+    def _add_stage(self, processor: Any) -> None:
+        self._staged += (processor,)
+        for number, pipeline in enumerate(self._pipelines):
+            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._pipelines:  # stages run on a worker, and there is none yet
+                self._add_measuring_pipeline()
+            self._recorder.measure_with(self._pipelines[0].queue)
+
+    def _add_measuring_pipeline(self) -> None:
+        settings = config.settings()
+        pipeline = Pipeline(
+            self._origin,
+            Nowhere(),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
+        )
+        self._add_pipeline(pipeline)
+        end: Any = EndOfTheLine()
+        pipeline.add_stage(end)
+
     def _add_pipeline(self, pipeline: Pipeline) -> None:
+        for processor in self._staged:
+            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
         self._recorder.add_queue(pipeline.queue)
         self._pipelines += (pipeline,)
 
