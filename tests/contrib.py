@@ -30,10 +30,7 @@ PREFIX = "opentelemetry-instrumentation-"
 
 DEFAULT = ("flask", "requests", "wsgi", "sqlite3", "threading", "asyncio")
 
-ALLOWED: dict[str, str] = {
-    "django::tests.test_middleware.TestMiddleware::test_hooks": "sdk-classes: isinstance(span, opentelemetry.sdk.trace.Span)",
-    "django::tests.test_middleware_asgi.TestMiddlewareAsgi::test_hooks": "sdk-classes: as above",
-}
+ALLOWED: dict[str, str] = {}
 """Tests that may fail with tracecore: "package::class::test" -> the reason, an entry of docs/differences.md."""
 
 TESTS_DIRECTORY = Path(__file__).resolve().parent

@@ -1292,12 +1292,15 @@ def test_a_key_of_a_subclass_of_str_is_sent_as_it_reads(provider: Any, tracer: A
 
 
 @difference("sdk-classes")
-def test_a_span_is_one_of_the_api_and_not_of_the_sdk(tracer: Any) -> None:
+def test_a_span_is_an_instance_of_the_sdks_classes_and_type_says_what_it_is(tracer: Any) -> None:
     span = tracer.start_span("span")
-    assert isinstance(span, trace.Span)
-    assert not isinstance(span, (sdk.Span, sdk.ReadableSpan))
-    assert isinstance(tracer, trace.Tracer)
-    assert not isinstance(tracer, sdk.Tracer)
+    assert isinstance(span, (sdk.Span, sdk.ReadableSpan)) and isinstance(tracer, sdk.Tracer)
+    assert span.__class__ is sdk._Span
+    assert type(span) is not sdk._Span and not issubclass(type(span), sdk.ReadableSpan)
+    ours = tracecore.sampling.Decision.DROP
+    assert ours == sampling.Decision.DROP and ours is not sampling.Decision.DROP
+    resources = [make({"a": 1}) for make in (tracecore.resource.Resource, sdk_resources.Resource)]
+    assert resources[0] == resources[1] and hash(resources[0]) != hash(resources[1])
 
 
 @difference("stack-frames")

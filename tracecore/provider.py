@@ -35,6 +35,7 @@ from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
+from tracecore.sdk_classes import StandIn, stands_for
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
 
 __all__ = ["BatchSpanProcessor", "TracerProvider", "providers"]
@@ -52,6 +53,7 @@ def providers() -> tuple[TracerProvider, ...]:
     return tuple(_providers)
 
 
+@stands_for("opentelemetry.sdk.trace.export", "BatchSpanProcessor")
 class BatchSpanProcessor(SpanProcessor):
     """Exports in batches, through the core: added to a TracerProvider of ours it costs the span path one copy.
 
@@ -123,7 +125,8 @@ def _seconds(name: str, millis: float | None) -> float | None:
     return millis / 1000
 
 
-class TracerProvider(ApiTracerProvider):
+@stands_for("opentelemetry.sdk.trace", "TracerProvider")
+class TracerProvider(StandIn, ApiTracerProvider):
     """Makes tracers whose spans the core records. Arguments are those of opentelemetry-sdk's TracerProvider.
 
     Arguments:

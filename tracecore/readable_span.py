@@ -33,6 +33,7 @@ from tracecore.instrumentation_scope import (
     instrumentation_info_of,
 )
 from tracecore.resource import Resource
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = ["Event", "Kept", "ReadableSpan", "attributes_kept"]
 
@@ -63,7 +64,8 @@ def attributes_kept(attributes: dict[str, AnyValue], dropped: int = 0) -> Bounde
     return kept
 
 
-class Event:
+@stands_for("opentelemetry.sdk.trace", "Event")
+class Event(StandIn):
     """Something that happened at one moment of a span.  `timestamp` is nanoseconds since 1970, None for now."""
 
     def __init__(
@@ -95,7 +97,8 @@ class Event:
         return _dropped(self._attributes)
 
 
-class ReadableSpan:
+@stands_for("opentelemetry.sdk.trace", "ReadableSpan")
+class ReadableSpan(StandIn):
     """A span's content.  Times are nanoseconds since 1970; `resource` None stands for ``Resource.create()``."""
 
     def __init__(

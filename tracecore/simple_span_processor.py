@@ -11,11 +11,13 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 
 from tracecore.errors import report
 from tracecore.readable_span import ReadableSpan
+from tracecore.sdk_classes import stands_for
 from tracecore.span_processor import SpanProcessor
 
 __all__ = ["SimpleSpanProcessor"]
 
 
+@stands_for("opentelemetry.sdk.trace.export", "SimpleSpanProcessor")
 class SimpleSpanProcessor(SpanProcessor):
     """Hands every sampled span to `span_exporter.export((span,))`. Threads: any, the exporter's as well."""
 

@@ -12,10 +12,12 @@ Threads: any, under the GIL, which is also what makes the draft's one writer.
 """
 
 cimport cython
+from cpython.dict cimport PyDict_Size
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+import sys
 from types import MappingProxyType
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
@@ -28,6 +30,7 @@ from tracecore._core.decode cimport attributes_kept, readable_span_class, read_e
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport make_span_context
 from tracecore.errors import report
+from tracecore.sdk_classes import of_core
 
 cdef extern from *:
     """
@@ -171,6 +174,25 @@ cdef UnsampledSpan new_unsampled_span():
 def is_valid_link(context: object, attributes: object) -> bool:
     """A link to nowhere is kept only if it says something: the SDK's rule."""
     return bool(context and (context.is_valid or attributes or context.trace_state))
+
+
+# ---- what isinstance() is told of a span: tracecore.sdk_classes ------------------------------------
+
+cdef dict MODULES = sys.modules
+cdef Py_ssize_t n_modules_seen = -1  # how many there were when the answer below was found
+cdef object class_of_spans = None
+
+
+cdef object learn_class():
+    """What `Span.__class__` is with the modules that are loaded now."""
+    global n_modules_seen, class_of_spans
+    cdef Py_ssize_t n = PyDict_Size(MODULES)
+    module = MODULES.get("opentelemetry.sdk.trace")
+    found = Span if module is None else of_core(module, "_Span", Span)
+    if found is None:  # the module is still being imported: look again the next time
+        return Span
+    n_modules_seen, class_of_spans = n, found
+    return found
 
 
 cdef object exception_type_name(object cls):
@@ -399,6 +421,14 @@ cdef class Span(SpanBase):
             self.end()
 
     # ---- reading ------------------------------------------------------------------------------
+
+    @property
+    def __class__(self):
+        # Every isinstance(span, opentelemetry.trace.Span) asks for it, so a look into sys.modules would be felt.
+        # Its size is enough: that package cannot come or go without changing it.
+        if tc.TC_LIKELY(PyDict_Size(MODULES) == n_modules_seen):
+            return class_of_spans
+        return learn_class()
 
     def is_recording(self) -> bool:
         return not self.ended

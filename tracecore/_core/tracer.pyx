@@ -20,6 +20,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+import sys
+
 import opentelemetry.context as context_api
 from opentelemetry.context.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
@@ -41,6 +43,7 @@ from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new
 from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
 from tracecore._core.decorate import decorate
 from tracecore.errors import report
+from tracecore.sdk_classes import of_core
 
 ctypedef PyObject *(*tc_method)(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except NULL
 
@@ -232,6 +235,11 @@ cdef class Tracer(SpanSource):
         self.recorder = recorder
         self.scope_id = scope_id
         self.scope = scope
+
+    @property
+    def __class__(self):
+        """The SDK's class of the same role where that is loaded: tracecore.sdk_classes."""
+        return of_core(sys.modules.get("opentelemetry.sdk.trace"), "Tracer", Tracer) or Tracer
 
     @property
     def instrumentation_scope(self):
