@@ -366,7 +366,7 @@ cdef class Span(SpanBase):
         recorder.notice_fork()
         if self.generation != recorder.generation:
             # Started by the parent process, which sends it; a second copy would be a duplicate.
-            recorder.n_inherited += 1
+            recorder.count_inherited(self.trace_flags & 1)
             return 0
         tc.tc_draft_body(self.draft).name_id = values.name_id(<PyObject *>self.name)
         if (recorder.processor is not None or tc.tc_draft_body(self.draft).name_id == 0 or self.message is not None
@@ -388,7 +388,7 @@ cdef class Span(SpanBase):
                 if self.generation == recorder.generation:
                     recorder.commit(self.draft.data, self.trace_flags & 1)
                 else:
-                    recorder.n_inherited += 1  # a processor forked, and this is the child
+                    recorder.count_inherited(self.trace_flags & 1)  # a processor forked, and this is the child
         return 0
 
     cdef void seal(self) noexcept:

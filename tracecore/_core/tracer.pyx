@@ -34,7 +34,7 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from tracecore._core cimport ids, tc, values
 from tracecore._core.recorder cimport (
     BRANCH_LOCAL_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_REMOTE_SAMPLED, BRANCH_ROOT,
-    RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
+    N_RESULTS, RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
 )
 from tracecore._core.foreign cimport (
     ask, explicit_start, find_span_slowly, foreign_parent, kind_code, make_foreign_ids,
@@ -307,6 +307,7 @@ cdef class Tracer(SpanSource):
         cdef branch which = BRANCH_ROOT
         cdef rule r
         cdef uint64_t now
+        cdef uint64_t *started
 
         recorder.notice_fork()
 
@@ -369,14 +370,17 @@ cdef class Tracer(SpanSource):
                 parent_state = NO_STATE
 
         # -- the span
-        recorder.n_started += 1  # not before: what asks the program to stop may leave the sampler
+        # Not before: what asks the program to stop may leave the sampler.
+        started = &recorder.tally.started[<int>which * <int>N_RESULTS]
+        started[recording + (recording & sampled)] += 1
         if recording:
             recorded = new_span(self, name)
             if recorded is None:
                 recorder.n_no_memory += 1
+                started[recording + sampled] -= 1
+                started[0] += 1
                 recording = sampled = False
         if not recording:
-            recorder.n_unsampled += 1
             span = new_unsampled_span()
         else:
             span = recorded
