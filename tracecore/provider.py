@@ -30,13 +30,16 @@ from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
 from tracecore.errors import ConfigurationError, report, reported
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
 from tracecore.sdk_classes import StandIn, stands_for
+from tracecore.self_metrics import self_metrics
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
+from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
 
 __all__ = ["BatchSpanProcessor", "TracerProvider", "providers"]
 
@@ -85,6 +88,8 @@ class BatchSpanProcessor(SpanProcessor):
             delay=_seconds("schedule_delay_millis", schedule_delay_millis),
             export_timeout=_seconds("export_timeout_millis", export_timeout_millis),
         )
+        self._capacity = max_queue_size or config.spans_for(self._settings.ring_bytes)
+        self._meter_provider = meter_provider
         self._pipeline: Pipeline | None = None
 
     def attach(self, origin: Origin) -> Pipeline:
@@ -100,6 +105,8 @@ class BatchSpanProcessor(SpanProcessor):
             delay=settings.delay,
             export_timeout=settings.export_timeout,
         )
+        if (metrics := self_metrics(self._meter_provider)) is not None:
+            metrics.add_pipeline(self._pipeline, self._capacity)
         return self._pipeline
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -136,6 +143,8 @@ class TracerProvider(StandIn, ApiTracerProvider):
         active_span_processor: what processors are added to; None: one after another.
         id_generator: any object with generate_trace_id and generate_span_id; None: the core's own.
         span_limits: None: OTEL_SPAN_*_LIMIT and their like.
+        meter_provider: where metrics about the spans themselves go; None: the global one.
+        _tracer_configurator: scope -> TracerConfig, says which tracers are on; None: all.
     Raises: ConfigurationError.
     Threads: any.
     """
@@ -150,6 +159,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         meter_provider: Any = None,
+        _tracer_configurator: TracerConfigurator | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -166,9 +176,15 @@ class TracerProvider(StandIn, ApiTracerProvider):
             None if _is_our_kind_of_random(self.id_generator) else self.id_generator,
             self._after_fork_in_child,
         )
+        self._recorder.shown_id_generator = self.id_generator
+        self._self_metrics = self_metrics(meter_provider)
+        if self._self_metrics is not None:
+            self._self_metrics.add_recorder(self._recorder)
+        self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
+        self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._is_disabled = config.sdk_disabled()
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
@@ -199,11 +215,30 @@ class TracerProvider(StandIn, ApiTracerProvider):
         scope = InstrumentationScope(
             instrumenting_module_name, instrumenting_library_version or "", schema_url, attributes
         )
+        return self.tracer_of(scope)  # type: ignore[return-value]
+
+    def tracer_of(self, scope: InstrumentationScope) -> Tracer:
+        """Return the tracer of a scope: always the same one, and real also while OTEL_SDK_DISABLED is set."""
         tracer = self._tracers.get(scope)
         if tracer is None:
+            tracer = Tracer(self._recorder, self._origin.add_scope(scope), scope)
+            tracer._set_tracer_config(self._config_of(scope))
             # Two threads may get here with the same scope; both make a tracer, setdefault keeps one.
-            tracer = self._tracers.setdefault(scope, Tracer(self._recorder, self._origin.add_scope(scope), scope))
-        return tracer  # type: ignore[return-value]
+            tracer = self._tracers.setdefault(scope, tracer)
+        return tracer
+
+    def _config_of(self, scope: InstrumentationScope) -> TracerConfig:
+        try:
+            return self._tracer_configurator(scope)
+        except Exception as fault:  # the program's own function; a tracer there must be
+            report("tracer_configurator", "no config for %r, which stays on: %s: %s", scope, type(fault).__name__, fault)
+            return TracerConfig.default()
+
+    def _set_tracer_configurator(self, *, tracer_configurator: TracerConfigurator) -> None:
+        """Ask this function for the config of every tracer from now on, those that exist included."""
+        self._tracer_configurator = tracer_configurator
+        for scope, tracer in list(self._tracers.items()):
+            tracer._set_tracer_config(self._config_of(scope))
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Tell `span_processor` of every span from now on.
@@ -211,7 +246,14 @@ class TracerProvider(StandIn, ApiTracerProvider):
         tracecore's BatchSpanProcessor takes the native path; any other object with the SDK's methods gets
         the span when it starts and a ReadableSpan when it ends, on the caller's thread.
         """
-        _check("span_processor", span_processor, "an object with on_start or on_end", "on_start", "on_end")
+        _check(
+            "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
+            "on_start", "on_end", "attach_stage",
+        )
+        if callable(getattr(span_processor, "attach_stage", None)):
+            self._add_stage(span_processor)
+            if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
+                return
         if isinstance(span_processor, BatchSpanProcessor):
             self._add_pipeline(span_processor.attach(self._origin))
             return
@@ -229,18 +271,44 @@ class TracerProvider(StandIn, ApiTracerProvider):
     ) -> None:
         """Send sampled spans to `exporter` in batches. Units and ranges: tracecore.config.settings."""
         settings = config.settings(ring_bytes=ring_bytes, batch=batch, delay=delay, export_timeout=export_timeout)
-        self._add_pipeline(
-            Pipeline(
-                self._origin,
-                as_exporter(exporter),
-                ring_bytes=settings.ring_bytes,
-                batch=settings.batch,
-                delay=settings.delay,
-                export_timeout=settings.export_timeout,
-            )
+        pipeline = Pipeline(
+            self._origin,
+            as_exporter(exporter),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
         )
+        if self._self_metrics is not None:
+            self._self_metrics.add_pipeline(pipeline, config.spans_for(settings.ring_bytes))
+        self._add_pipeline(pipeline)
+
+    def _add_stage(self, processor: Any) -> None:
+        self._staged += (processor,)
+        for number, pipeline in enumerate(self._pipelines):
+            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._pipelines:  # stages run on a worker, and there is none yet
+                self._add_measuring_pipeline()
+            self._recorder.measure_with(self._pipelines[0].queue)
+
+    def _add_measuring_pipeline(self) -> None:
+        settings = config.settings()
+        pipeline = Pipeline(
+            self._origin,
+            Nowhere(),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
+        )
+        self._add_pipeline(pipeline)
+        end: Any = EndOfTheLine()
+        pipeline.add_stage(end)
 
     def _add_pipeline(self, pipeline: Pipeline) -> None:
+        for processor in self._staged:
+            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
         self._recorder.add_queue(pipeline.queue)
         self._pipelines += (pipeline,)
 

@@ -25,6 +25,7 @@ Source: semantic conventions, "SDK metrics" (docs/otel/sdk-metrics.md).
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import Counter
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
     from tracecore._core.recorder import Recorder, SpanTally
-    from tracecore.pipeline import Pipeline
 
 __all__ = ["SelfMetrics", "self_metrics"]
 
@@ -50,6 +50,9 @@ _ERRORS: Final = {
     # Where the conventions fix a word for what docs/counters.md calls otherwise.
     "rejected_partial": "rejected",
 }
+
+_BEFORE_EXPORT: Final = "stage_error"
+"""The reason for which a pipeline loses spans that no exporter has seen."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -67,10 +70,11 @@ def self_metrics(meter_provider: Any) -> SelfMetrics | None:
             meter_provider = get_meter_provider()
         with _lock:
             known = _by_meter_provider.get(meter_provider)
-            if known is None:
-                known = SelfMetrics(meter_provider.get_meter(_SCOPE, attributes=_SCOPE_ATTRIBUTES))
-                _by_meter_provider[meter_provider] = known
-            return known
+            metrics = known() if known is not None else None
+            if metrics is None:
+                metrics = SelfMetrics(meter_provider.get_meter(_SCOPE, attributes=_SCOPE_ATTRIBUTES))
+                _by_meter_provider[meter_provider] = weakref.ref(metrics)
+            return metrics
     except Exception as fault:  # code of another package: tracing does not depend on it
         report("self_metrics", "metrics about spans are off: %s: %s", type(fault).__name__, fault)
         return None
@@ -83,8 +87,8 @@ class SelfMetrics:
         self._tallies: list[tuple[weakref.ref[Recorder], SpanTally]] = []
         self._started_before: Counter[tuple[str, str]] = Counter()
         self._live_before: Counter[str] = Counter()
-        self._queues: list[tuple[weakref.ref[Pipeline], int, Attributes]] = []
-        self._exporters: list[tuple[weakref.ref[Pipeline], Attributes]] = []
+        self._queues: list[tuple[weakref.ref[Any], int, Attributes]] = []
+        self._exporters: list[tuple[weakref.ref[Any], Attributes]] = []
         # The first instrument of each kind is made by the first who reports through it: what nobody has is not shown.
         self._meter = meter
         self._made: dict[str, Any] = {}
@@ -104,8 +108,8 @@ class SelfMetrics:
             self._live,
         )
 
-    def add_pipeline(self, pipeline: Pipeline, capacity: int) -> None:
-        """Report a batch processor, whose queue is to hold `capacity` spans, and its exporter if that is one of ours."""
+    def add_pipeline(self, pipeline: Any, capacity: int) -> None:
+        """Report a batch processor, a Pipeline whose queue is to hold `capacity` spans, and its exporter if it is ours."""
         self._queues.append((weakref.ref(pipeline), capacity, _component("batching_span_processor")))
         self._observe(
             "create_observable_up_down_counter",
@@ -231,9 +235,12 @@ class SelfMetrics:
     def _processed(self) -> Iterator[tuple[int, Attributes]]:
         for pipeline, _, attributes in _alive(self._queues):
             counts = pipeline.counts()
-            passed_on = counts["written"] - counts["waiting"] - counts["abandoned"]
+            not_passed_on = counts["lost"].get(_BEFORE_EXPORT, 0)
+            passed_on = counts["exporting"] + counts["exported"] + sum(counts["lost"].values()) - not_passed_on
             if passed_on:
                 yield passed_on, attributes
+            if not_passed_on:
+                yield not_passed_on, {**attributes, "error.type": _BEFORE_EXPORT}
             for name, error in (
                 ("dropped_full", "queue_full"),
                 ("dropped_after_shutdown", "already_shutdown"),
@@ -254,7 +261,8 @@ class SelfMetrics:
             if counts["exported"]:
                 yield counts["exported"], attributes
             for reason, n in counts["lost"].items():
-                yield n, {**attributes, "error.type": _error(reason)}
+                if reason != _BEFORE_EXPORT:
+                    yield n, {**attributes, "error.type": _error(reason)}
 
 
 _PROCESSED: Final = (
@@ -265,7 +273,8 @@ _PROCESSED: Final = (
 _lock = threading.RLock()
 """Held while instruments are made or a table is replaced; reentrant, as the garbage collector may run inside."""
 
-_by_meter_provider: weakref.WeakKeyDictionary[Any, SelfMetrics] = weakref.WeakKeyDictionary()
+_by_meter_provider: weakref.WeakKeyDictionary[Any, weakref.ref[SelfMetrics]] = weakref.WeakKeyDictionary()
+"""Weak on both sides: the instruments of a meter provider hold what they call, and it refers to the meter provider."""
 
 _n_components: Counter[str] = Counter()
 """Components of each type in this process so far: what makes their names differ."""
@@ -311,4 +320,8 @@ def _alive(entries: list[Any]) -> Iterator[Any]:
 
 def _after_fork_in_child() -> None:
     global _lock
-    _lock = threading.RLock()
+    _lock = threading.RLock()  # the thread that held the old one, if any did, was not forked
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -12,6 +12,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach,
 from tracecore.errors import report
 from tracecore.readable_span import ReadableSpan
 from tracecore.sdk_classes import stands_for
+from tracecore.self_metrics import self_metrics
 from tracecore.span_processor import SpanProcessor
 
 __all__ = ["SimpleSpanProcessor"]
@@ -24,6 +25,8 @@ class SimpleSpanProcessor(SpanProcessor):
     def __init__(self, span_exporter: Any, *, meter_provider: Any = None) -> None:
         self.span_exporter = span_exporter
         self._is_shut_down = False
+        metrics = self_metrics(meter_provider)
+        self._processed = metrics.simple_processor() if metrics is not None else None
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
@@ -31,8 +34,12 @@ class SimpleSpanProcessor(SpanProcessor):
             return
         if self._is_shut_down:
             report("processor_shut_down", "a span ended after its SimpleSpanProcessor was shut down")
+            if self._processed is not None:
+                self._processed("already_shutdown")
             return
         token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        if self._processed is not None:
+            self._processed("")
         try:
             self.span_exporter.export((span,))
         except Exception as fault:  # the application's request goes on

@@ -5,7 +5,7 @@
     exporter written for the SDK  batch.spans()  ReadableSpans
 """
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tracecore._core cimport tc, values
 from tracecore._core.decode cimport readable_span
@@ -58,6 +58,48 @@ cdef class Batch:
     def record_bytes(self) -> int:
         """Bytes of the records, before encoding."""
         return self.records.n_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory held for the records."""
+        return tc.tc_batch_held_bytes(&self.records)
+
+    # ---- stages, before an exporter sees the batch ------------------------------------------
+
+    def remove(self, indexes: Iterable[int]) -> None:
+        """Take out the spans at these indexes, which count from the batch as it is. Raises: IndexError, nothing done."""
+        cdef list checked = [int(i) for i in indexes]
+        for i in checked:
+            if not 0 <= i < self.records.n:
+                raise IndexError(i)
+        for i in checked:
+            tc.tc_batch_remove(&self.records, i)
+        tc.tc_batch_settle(&self.records)
+
+    def add(self, Batch other not None) -> None:
+        """Append every span of another batch of the same provider. Raises: MemoryError, ValueError; nothing done."""
+        cdef uint32_t i, n = self.records.n
+        cdef tc.tc_status status = tc.TC_OK
+        if other.origin is not self.origin or other is self:
+            raise ValueError("a batch takes the spans of another one of its own provider")
+        with nogil:
+            for i in range(other.records.n):
+                status = tc.tc_batch_append(&self.records, tc.tc_batch_record_view(&other.records, i))
+                if status != tc.TC_OK:
+                    self.records.n = n
+                    break
+        if status != tc.TC_OK:
+            raise MemoryError
+
+    def settle(self) -> int:
+        """Close the gaps that tc_batch_remove left; return how many there were."""
+        return tc.tc_batch_settle(&self.records)
+
+    def trim(self) -> None:
+        """Give back memory that no record uses."""
+        tc.tc_batch_trim(&self.records)
+
+    # ---- exporters ---------------------------------------------------------------------------
 
     def otlp(self) -> bytes:
         """Return one ExportTraceServiceRequest with every span of the batch.

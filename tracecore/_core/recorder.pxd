@@ -36,14 +36,17 @@ cdef class Recorder:
     cdef object __weakref__
     cdef readonly Origin origin
     cdef readonly SpanTally tally
+    cdef readonly object limits        # SpanLimits, settled below
     cdef object sampler                # asked where a rule says RULE_ASK
     cdef rule rules[N_BRANCHES]
     cdef object id_generator           # None: the core's own
+    cdef public object shown_id_generator  # what the provider was given, which may stand for the core's own
     cdef uint8_t random_flag           # W3C "random trace id", when the generator says so
     cdef object processor              # None, or an object with on_start, _on_ending, on_end
     cdef tuple queues                  # keeps the pointers below alive
     cdef void *queue_views[MAX_QUEUES]
     cdef int n_queues
+    cdef void *measuring_view          # the queue that spans the sampler decided against go to, for measuring; or NULL
     cdef tc_clock clock
     cdef uint32_t generation           # of the process whose spans these are
     cdef const uint32_t *generation_view  # of this process
@@ -55,6 +58,7 @@ cdef class Recorder:
     # counts since the start or the fork, under the GIL; those of `tally` less what was there at the fork
     cdef uint64_t recorded_before, unsampled_before, record_only_before, sampled_before
     cdef uint64_t n_unended, n_no_exporter, n_queued
+    cdef uint64_t n_measured           # of unsampled and record_only spans: put into the measuring queue
     cdef uint64_t n_inherited, n_ended_again, n_detach_failed, n_no_memory
 
     # Compares the process with the one of the last span; two loads when it is the same.
@@ -62,3 +66,4 @@ cdef class Recorder:
     # A span of the parent process has ended in this one.
     cdef void count_inherited(self, bint sampled) noexcept
     cdef int commit(self, const uint8_t *record, bint sampled) except -1
+    cdef int measure(self, const uint8_t *record) except -1
