@@ -1,10 +1,10 @@
 """SelfMetrics: the otel.sdk.* metrics about ourselves, read from the counters by OpenTelemetry's metrics API.
 
-    Recorder.tally     otel.sdk.span.started, .live                         asynchronous
-    Pipeline.counts    otel.sdk.processor.span.queue.size, .queue.capacity, .processed
-                       otel.sdk.exporter.span.inflight, .exported           asynchronous
-    Pipeline worker    otel.sdk.exporter.operation.duration                 recorded once a batch
-    SimpleSpanProcessor  otel.sdk.processor.span.processed                  added once a span, as it exports
+    Recorder.tally       otel.sdk.span.started, .live                                          asynchronous
+    Pipeline.counts      otel.sdk.processor.span.queue.size, .queue.capacity, .processed       asynchronous
+                         otel.sdk.exporter.span.inflight, .exported                            asynchronous
+    SimpleSpanProcessor  otel.sdk.processor.span.processed                                     asynchronous
+    Pipeline's worker    otel.sdk.exporter.operation.duration                                  recorded once a batch
 
 Nothing here runs on the span path: counters are read when the metrics' reader asks. As in opentelemetry-sdk
 1.45 all of it is off unless OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED is "true", asked when a provider or processor is
@@ -88,6 +88,7 @@ class SelfMetrics:
         self._started_before: Counter[tuple[str, str]] = Counter()
         self._live_before: Counter[str] = Counter()
         self._queues: list[tuple[weakref.ref[Any], int, Attributes]] = []
+        self._simple: list[tuple[weakref.ref[Any], Attributes]] = []
         self._exporters: list[tuple[weakref.ref[Any], Attributes]] = []
         # The first instrument of each kind is made by the first who reports through it: what nobody has is not shown.
         self._meter = meter
@@ -143,19 +144,10 @@ class SelfMetrics:
         )
         pipeline.on_exported = self._duration(attributes)
 
-    def simple_processor(self) -> Callable[[str], None]:
-        """Return what a SimpleSpanProcessor calls for each span: "" or the error for which it was not processed."""
-        # A synchronous counter, on the thread that exports anyway: nobody else counts these spans.
-        counter = self._instrument("create_counter", *_PROCESSED)
-        attributes = _component("simple_span_processor")
-
-        def processed(error: str) -> None:
-            try:
-                counter.add(1, {**attributes, "error.type": error} if error else attributes)
-            except Exception as fault:
-                report("self_metrics", "a metric was not recorded: %s: %s", type(fault).__name__, fault)
-
-        return processed
+    def add_simple_processor(self, processor: Any) -> None:
+        """Report a SimpleSpanProcessor by its `n_processed` and `n_after_shutdown`."""
+        self._simple.append((weakref.ref(processor), _component("simple_span_processor")))
+        self._observe("create_observable_counter", *_PROCESSED, self._processed)
 
     def _duration(self, attributes: Attributes) -> Callable[[float, str], None]:
         histogram = self._instrument(
@@ -248,6 +240,11 @@ class SelfMetrics:
             ):
                 if counts[name]:
                     yield counts[name], {**attributes, "error.type": error}
+        for processor, attributes in _alive(self._simple):
+            if processor.n_processed:
+                yield processor.n_processed, attributes
+            if processor.n_after_shutdown:
+                yield processor.n_after_shutdown, {**attributes, "error.type": "already_shutdown"}
 
     def _inflight(self) -> Iterator[tuple[int, Attributes]]:
         for pipeline, attributes in _alive(self._exporters):
