@@ -18,6 +18,7 @@ from tracecore import config
 from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
+from tracecore.exporters.foreign import takes_batches
 from tracecore.readable_span import ReadableSpan
 from tracecore.span_feed import SpanFeed
 from tracecore.span_processor import SpanProcessor
@@ -31,7 +32,7 @@ class SimpleSpanProcessor(SpanProcessor):
     def __init__(self, span_exporter: Any, *, meter_provider: Any = None) -> None:
         self.span_exporter = span_exporter
         self._is_shut_down = False
-        self._batches = _Batches(span_exporter) if callable(getattr(span_exporter, "interrupt", None)) else None
+        self._batches = _Batches(span_exporter) if takes_batches(span_exporter) else None
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
