@@ -25,8 +25,11 @@ UNITS = {
     "recorder": [],
     "annotations": ["record"],
     "span": ["clock", "record"],
+    "measured_span": ["clock", "record"],
+    "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
+    "adopt": ["record"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")
@@ -52,6 +55,7 @@ extensions = [
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         define_macros=macros,
+        libraries=["m"],
     )
     for module, units in UNITS.items()
 ]

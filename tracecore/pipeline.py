@@ -11,7 +11,8 @@ on the span path, and stays a real one where gevent has replaced the module's fu
 How the process ends -> what happens to queued spans:
 
     normal exit, sys.exit()         atexit: the worker drains, one attempt a batch
-    multiprocessing child           the same, through multiprocessing's own exit
+    multiprocessing child, Celery   the same, through their own exits (process_end.py)
+    uvicorn, stopped by a signal    flushed when the server has stopped (process_end.py)
     os._exit(), SIGKILL, crash      lost with the process
     SIGTERM without a handler       lost: Python runs no exit code (install a handler that exits)
     fork                            the parent keeps them; the child starts with none
@@ -34,6 +35,7 @@ from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
 from tracecore.exporters import Exporter
+from tracecore.process_end import ProcessEnd
 from tracecore.stages import Stage, Stages
 
 __all__ = ["Pipeline"]
@@ -72,7 +74,7 @@ class Pipeline:
     def _begin_process(self) -> None:
         self._worker: int | None = None  # the worker's thread, as it calls itself
         self._worker_ended = False
-        self._end_of_child: Any = None
+        self._process_end = ProcessEnd(self.shutdown, self.force_flush)
         self._flush_to = 0  # the worker exports everything written before this count without waiting
         self._stop_by: float | None = None  # monotonic deadline of shutdown, once it was called
         self._exported = 0
@@ -92,17 +94,8 @@ class Pipeline:
         gevent = sys.modules.get("gevent.monkey")
         if gevent is not None:
             start = gevent.get_original("_thread", "start_new_thread")
-        self._end_with_multiprocessing()
+        self._process_end.listen()
         start(self._work, ())
-
-    def _end_with_multiprocessing(self) -> None:
-        # A multiprocessing child leaves by os._exit after its own finalizers: atexit alone is too late.
-        util: Any = sys.modules.get("multiprocessing.util")
-        process: Any = sys.modules.get("multiprocessing.process")
-        if self._end_of_child is not None or util is None or process is None:
-            return
-        if process.parent_process() is not None:
-            self._end_of_child = util.Finalize(None, self.shutdown, exitpriority=0)
 
     def _work(self) -> bool:
         """Serve the queue until shutdown; False at once when somebody does already."""
@@ -183,6 +176,7 @@ class Pipeline:
             self._export(batch)
 
     def _export(self, batch: Batch) -> None:
+        self._process_end.listen()  # again: servers may be imported after the first span
         n = len(batch)
         deadline = time.monotonic() + self._export_timeout
         if self._stop_by is not None:
@@ -262,8 +256,7 @@ class Pipeline:
         else:
             assert self._stop_by is not None
             queue.wait_done(sys.maxsize, min(timeout, self._stop_by - time.monotonic()), lambda: self._worker_ended)
-        if self._end_of_child is not None:
-            self._end_of_child.cancel()
+        self._process_end.cancel()
         if not self._worker_ended:
             n = queue.abandon()
             report("shutdown_timeout", "%d queued spans were given up after %.1f s", n, timeout)
