@@ -35,7 +35,7 @@ import tracecore
 from tracecore import errors
 from tracecore.errors import ConfigurationError
 from tracecore.exporters import Outcome
-from tracecore.exporters.by_name import exporter_by_name
+from tracecore.exporters.by_name import exporters_by_name
 from tracecore.exporters.otlp_grpc import OTLPGRPCExporter, from_environment
 from tracecore.exporters.otlp_response import read_retry_delay_s
 from tracecore.exporters.otlp_settings import grpc_arguments, parse_grpc_endpoint
@@ -629,12 +629,12 @@ def test_the_protocol_of_the_environment_sends_grpc(receive: Any) -> None:
     receiver = receive()
     settings = {BASE + "ENDPOINT": receiver.url, BASE + "PROTOCOL": "grpc", BASE + "HEADERS": "K=v"}
     for name in ("otlp", "otlp_proto_grpc"):
-        exporter = exporter_by_name(name, settings)
+        (exporter,) = exporters_by_name([name], settings)
         assert isinstance(exporter, OTLPGRPCExporter)
         assert export(exporter).accepted == 3
         exporter.shutdown()
     assert receiver.metadata[0]["k"] == "v"
-    assert isinstance(exporter_by_name("otlp_proto_grpc", {}), OTLPGRPCExporter)
+    assert isinstance(exporters_by_name(["otlp_proto_grpc"], {})[0], OTLPGRPCExporter)
 
 
 def test_wrong_settings_are_one_line_and_a_missing_certificate_stops(caplog: pytest.LogCaptureFixture) -> None:
@@ -656,4 +656,4 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigurationError, match=r"install the extra tracecore-native\[grpc\]"):
         OTLPGRPCExporter()
     with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_PROTOCOL=grpc"):
-        exporter_by_name("otlp", {BASE + "PROTOCOL": "grpc"})
+        exporters_by_name(["otlp"], {BASE + "PROTOCOL": "grpc"})
