@@ -190,9 +190,9 @@ def _provider(
 def _exporters(endpoint: str | None, more_names: list[str] | None = None) -> list[Any]:
     environment = config.environment()
     if endpoint is not None:
-        from tracecore.exporters import otlp_http
+        from tracecore.exporters import otlp
 
-        return [otlp_http.from_environment(environment, endpoint)]
+        return [otlp.from_environment(environment, endpoint)]
     names = config.traces_exporters()
     return exporters_by_name([*(more_names or ()), *(["otlp"] if names is None else names)], environment)
 
