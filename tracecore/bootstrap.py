@@ -78,7 +78,7 @@ def init(
     if config_file is not None and given:
         raise ConfigurationError("config_file", config_file, f"no other argument beside it, but got {', '.join(given)}")
     file = config_file if config_file is not None else config.config_file()
-    settings = config.settings(**arguments) if file is None else None  # type: ignore[arg-type]
+    settings = config.settings(**arguments) if file is None else None
     current = trace._TRACER_PROVIDER
     if isinstance(current, TracerProvider):
         report(
