@@ -28,7 +28,7 @@ LAYERS: list[tuple[str, ...]] = [
         "tracecore.tracer_config",
         "tracecore.resource",
     ),
-    ("tracecore.readable_span", "tracecore.trace_tree"),
+    ("tracecore.readable_span", "tracecore.trace_tree", "tracecore.span_feed"),
     ("tracecore.span_processor", "tracecore.span_exporter", "tracecore.waterfall"),
     ("tracecore.simple_span_processor", "tracecore.exporters", "tracecore.process_end"),
     ("tracecore.stages",),

@@ -57,6 +57,3 @@ cdef class Span(SpanBase):
 cdef Span new_span(SpanSource source, object name)
 cdef UnsampledSpan new_unsampled_span()
 cdef PassedOnSpan new_passed_on_span(object context)
-
-# A name as a str and no subclass.
-cdef object exact_text(object name)

@@ -7,9 +7,6 @@ from opentelemetry.util.types import AnyValue, Attributes
 
 from tracecore.readable_span import Event
 
-def is_valid_link(context: Any, attributes: Any) -> bool: ...
-def exception_type_name(cls: type) -> str: ...
-
 class SpanSource: ...
 
 class SpanBase:

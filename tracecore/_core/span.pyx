@@ -23,7 +23,7 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
-from tracecore._core.annotations cimport write_event, write_link
+from tracecore._core.annotations cimport exception_type_name, is_valid_link, write_event, write_link
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport make_span_context
@@ -40,6 +40,13 @@ cdef extern from *:
         type->tp_new = tc_refuse_new;
         type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
         PyType_Modified(type);
+    }
+    /* Give an attribute of a class a second name. */
+    static int tc_also_called(PyTypeObject *type, PyObject *alias, PyObject *name) {
+        PyObject *found = PyDict_GetItemWithError(type->tp_dict, name);
+        if (found == NULL || PyDict_SetItem(type->tp_dict, alias, found) < 0) return -1;
+        PyType_Modified(type);
+        return 0;
     }
 
     /* Spare objects: Cython gives freelists to base classes only. The classes are final, so an
@@ -78,6 +85,7 @@ cdef extern from *:
     }
     """
     void tc_only_by_tracer(PyTypeObject *type)
+    int tc_also_called(PyTypeObject *type, object alias, object name) except -1
     void tc_keep_spares(PyTypeObject *span, PyTypeObject *unsampled)
 
 cdef tc.tc_draft_pool POOL
@@ -188,16 +196,6 @@ cdef PassedOnSpan new_passed_on_span(object context):
     return span
 
 
-def is_valid_link(context: object, attributes: object) -> bool:
-    """A link to nowhere is kept only if it says something: the SDK's rule."""
-    return bool(context and (context.is_valid or attributes or context.trace_state))
-
-
-def exception_type_name(cls: object) -> str:
-    module = cls.__module__
-    return f"{module}.{cls.__qualname__}" if module and module != "builtins" else cls.__qualname__
-
-
 @cython.final
 @cython.no_gc
 cdef class Span(SpanBase):
@@ -298,7 +296,7 @@ cdef class Span(SpanBase):
         if self.ended:
             after_end("update_name")
             return
-        self.name = name if type(name) is str else exact_text(name)
+        self.name = name if type(name) is str else values.exact_text(name)
 
     def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
         """Record the exception as an event (specification, trace/exceptions.md)."""
@@ -500,38 +498,8 @@ cdef class Span(SpanBase):
         """Start the span a second time, which is reported: a tracer's span is started when one gets it."""
         report("started_again", "start called on a span that has started")
 
-    # ---- by the SDK's own names: processors and exporters in the wild read a live span there -------
-
     def _readable_span(self):
         return readable(self)
-
-    @property
-    def _name(self):
-        return self.name
-
-    @property
-    def _context(self):
-        return self.get_span_context()
-
-    @property
-    def _parent(self):
-        return self.parent
-
-    @property
-    def _kind(self):
-        return self.kind
-
-    @property
-    def _start_time(self):
-        return self.start_time
-
-    @property
-    def _end_time(self):
-        return self.end_time
-
-    @property
-    def _status(self):
-        return self.status
 
     @property
     def _attributes(self):
@@ -539,28 +507,12 @@ cdef class Span(SpanBase):
         return readable(self)._attributes
 
     @property
-    def _events(self):
-        return self.events
-
-    @property
-    def _links(self):
-        return self.links
-
-    @property
-    def _resource(self):
-        return self.resource
-
-    @property
-    def _instrumentation_scope(self):
-        return self.source.scope
-
-    @property
     def _limits(self):
         return self.source.recorder.limits
 
     @property
     def _span_processor(self):
-        return self.source.recorder.processor
+        return self.source.recorder.shown_processor
 
     def __repr__(self) -> str:
         return f'Span(name="{self.name}", context={self.get_span_context()!r})'
@@ -575,7 +527,7 @@ cdef Span new_span(SpanSource source, object name):
     span = Span.__new__(Span)
     span.draft = draft
     span.source = source
-    span.name = name if type(name) is str else exact_text(name)
+    span.name = name if type(name) is str else values.exact_text(name)
     return span
 
 
@@ -608,17 +560,6 @@ cdef int put_rare(Span span, tc.tc_draft *draft) except -1:
     return 0
 
 
-cdef object exact_text(object name):
-    """A name as a str and no subclass: a span must not hold what could refer back to it."""
-    if isinstance(name, str):
-        return str.__str__(name)
-    try:
-        return str.__str__(str(name))
-    except Exception as error:
-        report("span_text", "a name of type %s has no text: %s: %s", type(name).__name__, type(error).__name__, error)
-        return type(name).__name__
-
-
 cdef object readable(Span span):
     """The span as an independent ReadableSpan, as it stands now."""
     return readable_span_class()(
@@ -648,6 +589,10 @@ cdef int tell_processor(Span span, object processor) except -1:
     return 0
 
 
+# Under the SDK's own names: processors and exporters in the wild read a live span there.
+for public in ("name", "context", "parent", "kind", "start_time", "end_time", "status", "events", "links", "resource",
+               "instrumentation_scope"):
+    tc_also_called(<PyTypeObject *>Span, "_" + public, public)
 tc_keep_spares(<PyTypeObject *>Span, <PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>Span)
 tc_only_by_tracer(<PyTypeObject *>SilentSpan)

@@ -17,10 +17,14 @@ __all__ = ["exporters_by_name"]
 
 _OURS: Final = {
     "console": "tracecore.exporters.console",
-    "otlp": "tracecore.exporters.otlp_http",
-    "otlp_proto_http": "tracecore.exporters.otlp_http",
+    "otlp": "tracecore.exporters.otlp",
+    "otlp/stdout": "tracecore.exporters.otlp_file:stdout_from_environment",
+    "otlp_file": "tracecore.exporters.otlp_file",
+    "otlp_json_http": "tracecore.exporters.otlp_http:json_from_environment",
+    "otlp_proto_grpc": "tracecore.exporters.otlp_grpc",
+    "otlp_proto_http": "tracecore.exporters.otlp_http:protobuf_from_environment",
 }
-"""The module whose `from_environment` makes the exporter of that name."""
+"""The module whose `from_environment` makes the exporter of that name, or another function of it."""
 
 
 def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> list[Any]:
@@ -38,7 +42,8 @@ def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> l
         if key in exporters:
             continue
         if (module := _OURS.get(key)) is not None:
-            exporters[key] = import_module(module).from_environment(environment)
+            module, _, function = module.partition(":")
+            exporters[key] = getattr(import_module(module), function or "from_environment")(environment)
             continue
         try:
             exporters[key] = load_entry_point("opentelemetry_traces_exporter", name)()
