@@ -192,7 +192,13 @@ def _exporters(endpoint: str | None, more_names: list[str] | None = None) -> lis
     if endpoint is not None:
         from tracecore.exporters import otlp_http
 
-        return [otlp_http.from_environment(environment, endpoint)]
+        try:
+            return [otlp_http.from_environment(environment, endpoint)]
+        except ConfigurationError as fault:
+            if not fault.variable.startswith("OTEL_"):
+                raise
+            config.warn(fault.variable, str(fault.value), fault.expected, "no exporter")
+            return []
     names = config.traces_exporters()
     return exporters_by_name([*(more_names or ()), *(["otlp"] if names is None else names)], environment)
 

@@ -54,13 +54,17 @@ def _console(settings: schema.Empty, note: Callable[[str, str], None]) -> Any:
 
 def _otlp_http(settings: schema.OtlpHttp, note: Callable[[str, str], None]) -> Any:
     arguments = _otlp_arguments(settings, note)
-    if settings.encoding == "json":
-        arguments["encoding"] = "json"
+    if settings.encoding is not None:
+        arguments["encoding"] = settings.encoding
+    if settings.max_request_size is not None:
+        arguments["max_request_bytes"] = settings.max_request_size
     return _ours("otlp_http", "OTLPHTTPExporter")(**arguments)
 
 
 def _otlp_grpc(settings: schema.OtlpGrpc, note: Callable[[str, str], None]) -> Any:
     arguments = _otlp_arguments(settings, note)
+    if settings.max_request_size is not None:
+        note("max_request_size", "has no effect: the size of requests is bounded by max_export_batch_size")
     if settings.tls is not None and settings.tls.insecure is not None:
         arguments["insecure"] = settings.tls.insecure
     return _ours("otlp_grpc", "OTLPGRPCExporter")(**arguments)
@@ -98,9 +102,8 @@ def _otlp_arguments(settings: schema.OtlpHttp | schema.OtlpGrpc, note: Callable[
         arguments["compression"] = settings.compression.lower()
     if settings.timeout is not None:
         arguments["timeout"] = settings.timeout / 1000 or _NO_LIMIT_S
-    for key in ("max_request_size", "max_response_size"):
-        if getattr(settings, key) is not None:
-            note(key, "has no effect: the size of requests is bounded by max_export_batch_size")
+    if settings.max_response_size is not None:
+        note("max_response_size", "has no effect: of an answer no more is read than is needed")
     tls = settings.tls
     if tls is not None and (settings.endpoint or "http:").lower().startswith("http:"):
         if tls.ca_file or tls.key_file or tls.cert_file:
