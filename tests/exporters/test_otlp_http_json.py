@@ -20,7 +20,7 @@ from test_otlp_json import read as read_json
 from tracecore import errors
 from tracecore.errors import ConfigurationError
 from tracecore.exporters import Outcome
-from tracecore.exporters.by_name import exporter_by_name
+from tracecore.exporters.by_name import exporters_by_name
 from tracecore.exporters.otlp_http import OTLPHTTPExporter
 from tracecore.exporters.otlp_response import read_json_partial_success, read_json_status_message
 
@@ -190,7 +190,7 @@ def test_malformed_answers_in_json_are_no_answers() -> None:
 def content_type_of(name: str, receiver: Receiver, **environment: str) -> str:
     settings = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.url}
     settings |= {f"OTEL_EXPORTER_OTLP_{key}": value for key, value in environment.items()}
-    exporter = exporter_by_name(name, settings)
+    (exporter,) = exporters_by_name([name], settings)
     assert export(exporter, batch_of(1)).accepted == 1
     exporter.shutdown()
     return receiver.headers[-1]["content-type"]
