@@ -32,9 +32,11 @@ __all__ = [
     "bsp_max_export_batch_size",
     "bsp_max_queue_size",
     "bsp_schedule_delay_ms",
+    "check_ring_bytes",
     "config_file",
     "environment",
     "id_generator",
+    "internal_metrics_enabled",
     "key_values",
     "limit",
     "log_level",
@@ -46,6 +48,7 @@ __all__ = [
     "service_name",
     "set_default",
     "settings",
+    "spans_for",
     "tracer_configurator",
     "traces_exporters",
     "traces_sampler",
@@ -150,7 +153,15 @@ def tracer_configurator() -> str | None:
 
 def sdk_disabled() -> bool:
     """Return whether OTEL_SDK_DISABLED is "true"; every other text but "false" is warned about and means no."""
-    variable = "OTEL_SDK_DISABLED"
+    return _switch("OTEL_SDK_DISABLED")
+
+
+def internal_metrics_enabled() -> bool:
+    """Return whether OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED asks for metrics about the tracing itself."""
+    return _switch("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
+
+
+def _switch(variable: str) -> bool:
     value = _text(variable)
     if value is None:
         return False
@@ -285,6 +296,11 @@ def ring_bytes_for(n_spans: int) -> int:
     return ring_bytes
 
 
+def spans_for(ring_bytes: int) -> int:
+    """Return how many spans of ordinary size a ring holds."""
+    return ring_bytes // _BYTES_A_SPAN
+
+
 def settings(
     *,
     service: str | None = None,
@@ -320,7 +336,7 @@ def settings(
         service=_checked_text("service", service),
         endpoint=_checked_text("endpoint", endpoint),
         sample=_checked_sample(sample),
-        ring_bytes=_checked_ring_bytes(ring_bytes),
+        ring_bytes=check_ring_bytes(ring_bytes),
         batch=_checked_batch(batch),
         delay=_checked_seconds("delay", delay),
         export_timeout=_checked_seconds("export_timeout", export_timeout),
@@ -344,7 +360,8 @@ def _checked_sample(value: object) -> object | None:
     raise ConfigurationError("sample", value, "a number from 0 to 1, or a sampler")
 
 
-def _checked_ring_bytes(value: object) -> int:
+def check_ring_bytes(value: object) -> int:
+    """Return the size of a ring.  Raises: ConfigurationError for one that no ring has."""
     # A power of two has one bit set: the ring turns a position into an offset with one "and".
     if _is_integer(value) and MIN_RING_BYTES <= value <= MAX_RING_BYTES and value & (value - 1) == 0:
         return value
