@@ -22,7 +22,8 @@ in MessagePack and are extensions: type 1 is an integer beyond 64 bits (two's co
 with lone surrogates (UTF-8 with the surrogates' own three bytes; in a key they become U+FFFD).
 
 A process that is killed in the middle of a write leaves half a record.  Writers append behind it; `read` passes over
-it and goes on at the next record that begins as one and is whole.
+it and goes on at the next record that begins as one and is whole.  (Where an attribute of the torn record held a whole
+record in its bytes, that one is read.)
 
 Source: MessagePack specification; specification, trace/api.md for the fields' names.
 """
