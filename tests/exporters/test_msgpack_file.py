@@ -209,6 +209,14 @@ def test_a_reader_passes_over_what_is_torn_and_loses_nothing_else(data: st.DataO
     assert found == [next(_records(piece)) for piece in expected]
 
 
+def test_a_record_torn_at_any_byte_costs_itself_only() -> None:
+    before, behind = _PIECES[0], _PIECES[2]
+    expected = [next(_records(before)), next(_records(behind))]
+    for torn in _PIECES[:-1]:
+        for n_bytes in range(len(torn)):
+            assert list(_records(before + torn[:n_bytes] + behind)) == expected, n_bytes
+
+
 def _pieces() -> list[bytes]:
     start = b"\xde\x00\x14\xa8trace_id\xc4\x10"
     values: list[dict[str, Any]] = [

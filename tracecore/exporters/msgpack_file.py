@@ -216,7 +216,11 @@ def _whole(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> dict[str, Any]
         # The next record may have been torn before it could be told to be one: a map's first byte and a few behind it.
         at = data.rfind(b"\xde", max(len(data) - _N_START_BYTES + 1, 1))
         return None if at < 0 else _whole(decoder, data[:at])
-    return record if isinstance(record, dict) and "resource" in record else None
+    resource = record.get("resource") if isinstance(record, dict) else None
+    # Of a record that was torn before its last value, or that value's own last, the next record would be that value.
+    if not isinstance(resource, dict) or not isinstance(resource.get("schema_url", 0), (str, type(None))):
+        return None
+    return record  # type: ignore[no-any-return]
 
 
 def _from_extension(code: int, data: memoryview) -> Any:
