@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("tracecore.stages",),
     ("tracecore.processors", "tracecore.pipeline"),
     ("tracecore.provider",),
-    ("tracecore.propagators", "tracecore.instrumentations", "tracecore.other_signals"),
+    ("tracecore.container_detector", "tracecore.propagators", "tracecore.instrumentations", "tracecore.other_signals"),
     ("tracecore.declarative",),
     ("tracecore.bootstrap", "tracecore.statistics"),
     ("tracecore.shortcuts", "tracecore.sdk", "tracecore.otel"),

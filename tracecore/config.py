@@ -32,6 +32,7 @@ __all__ = [
     "bsp_max_export_batch_size",
     "bsp_max_queue_size",
     "bsp_schedule_delay_ms",
+    "check_ring_bytes",
     "config_file",
     "environment",
     "id_generator",
@@ -335,7 +336,7 @@ def settings(
         service=_checked_text("service", service),
         endpoint=_checked_text("endpoint", endpoint),
         sample=_checked_sample(sample),
-        ring_bytes=_checked_ring_bytes(ring_bytes),
+        ring_bytes=check_ring_bytes(ring_bytes),
         batch=_checked_batch(batch),
         delay=_checked_seconds("delay", delay),
         export_timeout=_checked_seconds("export_timeout", export_timeout),
@@ -359,7 +360,8 @@ def _checked_sample(value: object) -> object | None:
     raise ConfigurationError("sample", value, "a number from 0 to 1, or a sampler")
 
 
-def _checked_ring_bytes(value: object) -> int:
+def check_ring_bytes(value: object) -> int:
+    """Return the size of a ring.  Raises: ConfigurationError for one that no ring has."""
     # A power of two has one bit set: the ring turns a position into an offset with one "and".
     if _is_integer(value) and MIN_RING_BYTES <= value <= MAX_RING_BYTES and value & (value - 1) == 0:
         return value

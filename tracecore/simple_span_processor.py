@@ -18,6 +18,7 @@ from tracecore import config
 from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
+from tracecore.exporters.foreign import takes_batches
 from tracecore.readable_span import ReadableSpan
 from tracecore.sdk_classes import stands_for
 from tracecore.self_metrics import self_metrics
@@ -34,7 +35,7 @@ class SimpleSpanProcessor(SpanProcessor):
     def __init__(self, span_exporter: Any, *, meter_provider: Any = None) -> None:
         self.span_exporter = span_exporter
         self._is_shut_down = False
-        self._batches = _Batches(span_exporter) if callable(getattr(span_exporter, "interrupt", None)) else None
+        self._batches = _Batches(span_exporter) if takes_batches(span_exporter) else None
         self.n_processed = 0  # handed to the exporter, whatever it said
         self.n_after_shutdown = 0
         if (metrics := self_metrics(meter_provider)) is not None:

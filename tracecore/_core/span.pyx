@@ -41,6 +41,7 @@ cdef extern from *:
     }
     static void tc_only_by_tracer(PyTypeObject *type) {
         type->tp_new = tc_refuse_new;
+        type->tp_flags &= ~Py_TPFLAGS_BASETYPE;
         type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
         PyType_Modified(type);
     }
@@ -52,8 +53,8 @@ cdef extern from *:
         return 0;
     }
 
-    /* Spare objects: Cython gives freelists to base classes only. The classes are final, so an
-     * instance's size is its type's. Under the GIL, like all allocation of objects. */
+    /* Spare objects: Cython gives freelists to base classes only. Nobody can derive from the classes
+     * (see tc_only_by_tracer), so an instance's size is its type's. Under the GIL, like all allocation of objects. */
     #define TC_MAX_SPARE 64
     typedef struct tc_spares {
         void *items[TC_MAX_SPARE];
@@ -128,8 +129,8 @@ ApiSpan.register(SpanBase)
 
 
 @cython.no_gc
-cdef class SilentSpan(SpanBase):
-    """A span that has an identity, and does nothing else.
+cdef class UnsampledSpan(SpanBase):
+    """A span the sampler decided against: it has ids and propagates, and does nothing else.
 
     no_gc: it refers to a TraceState and a SpanContext only, neither of which can refer back.
     """
@@ -171,18 +172,12 @@ cdef class SilentSpan(SpanBase):
         return f"{type(self).__name__}({self.get_span_context()!r})"
 
 
-NonRecordingSpan.register(SilentSpan)
+NonRecordingSpan.register(UnsampledSpan)
 
 
 @cython.final
 @cython.no_gc
-cdef class UnsampledSpan(SilentSpan):
-    """A span the sampler decided against: it has ids of its own, which propagate."""
-
-
-@cython.final
-@cython.no_gc
-cdef class PassedOnSpan(SilentSpan):
+cdef class PassedOnSpan(UnsampledSpan):
     """A span of a tracer that is switched off: its identity is its parent's, or invalid without one.
 
     As a parent it is treated like any span that is not ours: it may stand for one of another process.
@@ -625,6 +620,5 @@ for public in ("name", "context", "parent", "kind", "start_time", "end_time", "s
     tc_also_called(<PyTypeObject *>Span, "_" + public, public)
 tc_keep_spares(<PyTypeObject *>Span, <PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>Span)
-tc_only_by_tracer(<PyTypeObject *>SilentSpan)
 tc_only_by_tracer(<PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>PassedOnSpan)
