@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-ALLOWED: Final[dict[str, str]] = {
-    "opentelemetry-instrumentation-django::tests.test_middleware.TestMiddleware::test_hooks": (
-        "sdk-classes: isinstance(span, opentelemetry.sdk.trace.Span)"
-    ),
-    "opentelemetry-instrumentation-django::tests.test_middleware_asgi.TestMiddlewareAsgi::test_hooks": "sdk-classes: as above",
-}
+ALLOWED: Final[dict[str, str]] = {}
 """Tests that pass on opentelemetry-sdk and need not pass on tracecore.
 
 "package::class::test" -> the reason: an entry of docs/differences.md, or which private attribute of the SDK is reached into.

@@ -190,10 +190,10 @@ def _provider(
 def _exporters(endpoint: str | None, more_names: list[str] | None = None) -> list[Any]:
     environment = config.environment()
     if endpoint is not None:
-        from tracecore.exporters import otlp_http
+        from tracecore.exporters import otlp
 
         try:
-            return [otlp_http.from_environment(environment, endpoint)]
+            return [otlp.from_environment(environment, endpoint)]
         except ConfigurationError as fault:
             if not fault.variable.startswith("OTEL_"):
                 raise

@@ -36,6 +36,7 @@ __all__ = [
     "config_file",
     "environment",
     "id_generator",
+    "internal_metrics_enabled",
     "key_values",
     "limit",
     "log_level",
@@ -47,6 +48,7 @@ __all__ = [
     "service_name",
     "set_default",
     "settings",
+    "spans_for",
     "tracer_configurator",
     "traces_exporters",
     "traces_sampler",
@@ -151,7 +153,15 @@ def tracer_configurator() -> str | None:
 
 def sdk_disabled() -> bool:
     """Return whether OTEL_SDK_DISABLED is "true"; every other text but "false" is warned about and means no."""
-    variable = "OTEL_SDK_DISABLED"
+    return _switch("OTEL_SDK_DISABLED")
+
+
+def internal_metrics_enabled() -> bool:
+    """Return whether OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED asks for metrics about the tracing itself."""
+    return _switch("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
+
+
+def _switch(variable: str) -> bool:
     value = _text(variable)
     if value is None:
         return False
@@ -284,6 +294,11 @@ def ring_bytes_for(n_spans: int) -> int:
     while ring_bytes < min(wanted, MAX_RING_BYTES):
         ring_bytes *= 2
     return ring_bytes
+
+
+def spans_for(ring_bytes: int) -> int:
+    """Return how many spans of ordinary size a ring holds."""
+    return ring_bytes // _BYTES_A_SPAN
 
 
 def settings(

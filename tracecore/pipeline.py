@@ -69,6 +69,8 @@ class Pipeline:
         self._batch = batch
         self._delay = delay
         self._export_timeout = export_timeout
+        self.on_exported: Callable[[float, str], None] | None = None
+        """Told after each export how many seconds it took and why it failed, "" if it did not: for tracecore.self_metrics."""
         self._begin_process()
 
     def _begin_process(self) -> None:
@@ -178,7 +180,8 @@ class Pipeline:
     def _export(self, batch: Batch) -> None:
         self._process_end.listen()  # again: servers may be imported after the first span
         n = len(batch)
-        deadline = time.monotonic() + self._export_timeout
+        began = time.monotonic()
+        deadline = began + self._export_timeout
         if self._stop_by is not None:
             deadline = min(deadline, self._stop_by)
         try:
@@ -191,11 +194,20 @@ class Pipeline:
         if rejected:
             self._lost[reason] = self._lost.get(reason, 0) + rejected
         self._lost_attributes += batch.lost_attributes
+        if self.on_exported is not None:
+            self._tell(time.monotonic() - began, reason if rejected else "")
         self.queue.done(n)
         if rejected:
             report(reason, "%d of %d spans were not exported: %s", rejected, n, message)
         elif message:
             report("exporter_message", "%s", message)
+
+    def _tell(self, seconds: float, reason: str) -> None:
+        try:
+            assert self.on_exported is not None
+            self.on_exported(seconds, reason)
+        except Exception as fault:  # the meter is code of another package
+            report("self_metrics", "an export was not measured: %s", _words(fault))
 
     # ---- anybody ------------------------------------------------------------------------------
 

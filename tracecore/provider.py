@@ -37,6 +37,8 @@ from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
+from tracecore.sdk_classes import StandIn, stands_for
+from tracecore.self_metrics import self_metrics
 from tracecore.span_feed import SpanFeed
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
 from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
@@ -56,6 +58,7 @@ def providers() -> tuple[TracerProvider, ...]:
     return tuple(_providers)
 
 
+@stands_for("opentelemetry.sdk.trace.export", "BatchSpanProcessor")
 class BatchSpanProcessor(SpanProcessor):
     """Exports in batches, through the core: added to a TracerProvider of ours it costs the span path one copy.
 
@@ -92,6 +95,8 @@ class BatchSpanProcessor(SpanProcessor):
             delay=_seconds("schedule_delay_millis", schedule_delay_millis),
             export_timeout=_seconds("export_timeout_millis", export_timeout_millis),
         )
+        self._capacity = max_queue_size or config.spans_for(self._settings.ring_bytes)
+        self._meter_provider = meter_provider
         self._pipeline: Pipeline | None = None
         self._feed = SpanFeed(None, self._open_queue, self._reset_in_child, self.force_flush)
         self._is_shut_down = False
@@ -113,6 +118,8 @@ class BatchSpanProcessor(SpanProcessor):
             delay=settings.delay,
             export_timeout=settings.export_timeout,
         )
+        if (metrics := self_metrics(self._meter_provider)) is not None:
+            metrics.add_pipeline(self._pipeline, self._capacity)
         return self._pipeline
 
     @property
@@ -173,7 +180,8 @@ def _seconds(name: str, millis: float | None) -> float | None:
     return min(millis / 1000, config.MAX_SECONDS)
 
 
-class TracerProvider(ApiTracerProvider):
+@stands_for("opentelemetry.sdk.trace", "TracerProvider")
+class TracerProvider(StandIn, ApiTracerProvider):
     """Makes tracers whose spans the core records. Arguments are those of opentelemetry-sdk's TracerProvider.
 
     Arguments:
@@ -218,6 +226,9 @@ class TracerProvider(ApiTracerProvider):
             self._after_fork_in_child,
         )
         self._recorder.shown_id_generator = self.id_generator
+        self._self_metrics = self_metrics(meter_provider)
+        if self._self_metrics is not None:
+            self._self_metrics.add_recorder(self._recorder)
         self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
@@ -320,16 +331,17 @@ class TracerProvider(ApiTracerProvider):
     ) -> None:
         """Send sampled spans to `exporter` in batches. Units and ranges: tracecore.config.settings."""
         settings = config.settings(ring_bytes=ring_bytes, batch=batch, delay=delay, export_timeout=export_timeout)
-        self._add_pipeline(
-            Pipeline(
-                self._origin,
-                as_exporter(exporter),
-                ring_bytes=settings.ring_bytes,
-                batch=settings.batch,
-                delay=settings.delay,
-                export_timeout=settings.export_timeout,
-            )
+        pipeline = Pipeline(
+            self._origin,
+            as_exporter(exporter),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
         )
+        if self._self_metrics is not None:
+            self._self_metrics.add_pipeline(pipeline, config.spans_for(settings.ring_bytes))
+        self._add_pipeline(pipeline)
 
     def _add_stage(self, processor: Any) -> None:
         self._staged += (processor,)

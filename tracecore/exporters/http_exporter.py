@@ -118,6 +118,11 @@ class HTTPExporter(RemoteExporter):
         _import_for_exports()
         self._request_headers()
 
+    @property
+    def endpoint(self) -> str:
+        """Where requests go, without credentials and query."""
+        return self._endpoint.shown
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._endpoint.shown} compression={self._compression}>"
 
