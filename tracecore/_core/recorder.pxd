@@ -46,3 +46,4 @@ cdef class Recorder:
     # Compares the process with the one of the last span; two loads when it is the same.
     cdef int notice_fork(self) except -1
     cdef int commit(self, const uint8_t *record, bint sampled) except -1
+    cdef int start_workers(self) except -1

@@ -99,7 +99,7 @@ cdef class Recorder:
     def add_queue(self, SpanQueue queue not None) -> None:
         """Copy every sampled span into `queue` too. Raises: ValueError beyond 8 queues."""
         if self.n_queues == MAX_QUEUES:
-            raise ValueError("at most %d exporters a provider" % MAX_QUEUES)
+            raise ValueError("at most %d different batch settings a provider" % MAX_QUEUES)
         self.queues += (queue,)
         self.queue_views[self.n_queues] = <void *>queue
         self.n_queues += 1
@@ -116,6 +116,7 @@ cdef class Recorder:
 
     cdef int commit(self, const uint8_t *record, bint sampled) except -1:
         cdef int i
+        cdef bint is_due = False
         self.n_ended += 1
         if not sampled:
             self.n_record_only += 1
@@ -124,7 +125,18 @@ cdef class Recorder:
         else:
             self.n_queued += 1
             for i in range(self.n_queues):
-                (<SpanQueue>self.queue_views[i]).put(record)
+                is_due |= (<SpanQueue>self.queue_views[i]).put(record)
+            if tc.TC_UNLIKELY(is_due):
+                self.start_workers()  # runs Python code, which may raise: last, with the record in every queue
+        return 0
+
+    cdef int start_workers(self) except -1:
+        cdef int i
+        cdef SpanQueue queue
+        for i in range(self.n_queues):
+            queue = <SpanQueue>self.queue_views[i]
+            if queue.worker_is_due and not queue.is_closed:
+                queue.start()
         return 0
 
     def counts(self) -> dict[str, int]:
