@@ -28,6 +28,8 @@ UNITS = {
     "recorder": [],
     "annotations": ["record"],
     "span": ["clock", "record"],
+    "measured_span": ["clock", "record"],
+    "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
 }
@@ -55,6 +57,7 @@ extensions = [
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         define_macros=macros,
+        libraries=["m"],
     )
     for module, units in UNITS.items()
 ]

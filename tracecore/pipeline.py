@@ -11,7 +11,8 @@ room for is lost for this exporter alone, and counted as dropped_full.
 How the process ends -> what happens to queued spans:
 
     normal exit, sys.exit()         atexit: the workers drain, one attempt a batch
-    multiprocessing child           the same, through multiprocessing's own exit
+    multiprocessing child, Celery   the same, through their own exits (process_end.py)
+    uvicorn, stopped by a signal    flushed when the server has stopped (process_end.py)
     os._exit(), SIGKILL, crash      lost with the process
     SIGTERM without a handler       lost: Python runs no exit code (install a handler that exits)
     fork                            the parent keeps them; the child starts with none

@@ -3,7 +3,8 @@
     TracerProvider
       Recorder        sampler, limits, ids, counts; shared by all its tracers
       Origin          resource and scopes, encoded once
-      Pipeline ...    one for each exporter of ours or behind our batch processor
+      Drain ...       one for all exporters with the same batch settings
+        Pipeline ...  one for each exporter of ours or behind our batch processor
       processors      anything else with on_start and on_end
 
 Source: specification, trace/sdk.md "Tracer Provider".
@@ -15,6 +16,7 @@ import atexit
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import NoOpTracer
@@ -28,14 +30,18 @@ from tracecore._core.ids import fork_generation
 from tracecore._core.origin import Origin
 from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
+from tracecore.drain import Drain
 from tracecore.errors import ConfigurationError, report, reported
+from tracecore.exporters import Exporter
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
+from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
 
 __all__ = ["BatchSpanProcessor", "TracerProvider", "providers"]
 
@@ -85,20 +91,11 @@ class BatchSpanProcessor(SpanProcessor):
         )
         self._pipeline: Pipeline | None = None
 
-    def attach(self, origin: Origin) -> Pipeline:
-        """Return the pipeline that serves a provider's spans. Raises: RuntimeError at the second provider."""
+    def attach(self, add: Callable[[Exporter, config.Settings], Pipeline]) -> None:
+        """Join the provider that calls this with its way of adding exporters. Raises: RuntimeError at the second provider."""
         if self._pipeline is not None:
             raise RuntimeError("this BatchSpanProcessor belongs to a provider already")
-        settings = self._settings
-        self._pipeline = Pipeline(
-            origin,
-            as_exporter(self.span_exporter),
-            ring_bytes=settings.ring_bytes,
-            batch=settings.batch,
-            delay=settings.delay,
-            export_timeout=settings.export_timeout,
-        )
-        return self._pipeline
+        self._pipeline = add(as_exporter(self.span_exporter), self._settings)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Count the span as lost: only a provider of another make calls this."""
@@ -133,6 +130,8 @@ class TracerProvider(ApiTracerProvider):
         active_span_processor: what processors are added to; None: one after another.
         id_generator: any object with generate_trace_id and generate_span_id; None: the core's own.
         span_limits: None: OTEL_SPAN_*_LIMIT and their like.
+        meter_provider: where metrics about the spans themselves go; None: the global one.
+        _tracer_configurator: scope -> TracerConfig, says which tracers are on; None: all.
     Raises: ConfigurationError.
     Threads: any.
     """
@@ -147,6 +146,7 @@ class TracerProvider(ApiTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         meter_provider: Any = None,
+        _tracer_configurator: TracerConfigurator | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -163,9 +163,13 @@ class TracerProvider(ApiTracerProvider):
             None if _is_our_kind_of_random(self.id_generator) else self.id_generator,
             self._after_fork_in_child,
         )
+        self._recorder.shown_id_generator = self.id_generator
+        self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
-        self._pipelines: tuple[Pipeline, ...] = ()
+        self._drains: list[Drain] = []
+        self._pipelines: list[Pipeline] = []  # in the order in which their exporters were added
+        self._measuring_drain: Drain | None = None  # the one that ends nowhere, if it came to that
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._is_disabled = config.sdk_disabled()
         self._is_shut_down = False
@@ -197,11 +201,30 @@ class TracerProvider(ApiTracerProvider):
         scope = InstrumentationScope(
             instrumenting_module_name, instrumenting_library_version or "", schema_url, attributes
         )
+        return self.tracer_of(scope)  # type: ignore[return-value]
+
+    def tracer_of(self, scope: InstrumentationScope) -> Tracer:
+        """Return the tracer of a scope: always the same one, and real also while OTEL_SDK_DISABLED is set."""
         tracer = self._tracers.get(scope)
         if tracer is None:
+            tracer = Tracer(self._recorder, self._origin.add_scope(scope), scope)
+            tracer._set_tracer_config(self._config_of(scope))
             # Two threads may get here with the same scope; both make a tracer, setdefault keeps one.
-            tracer = self._tracers.setdefault(scope, Tracer(self._recorder, self._origin.add_scope(scope), scope))
-        return tracer  # type: ignore[return-value]
+            tracer = self._tracers.setdefault(scope, tracer)
+        return tracer
+
+    def _config_of(self, scope: InstrumentationScope) -> TracerConfig:
+        try:
+            return self._tracer_configurator(scope)
+        except Exception as fault:  # the program's own function; a tracer there must be
+            report("tracer_configurator", "no config for %r, which stays on: %s: %s", scope, type(fault).__name__, fault)
+            return TracerConfig.default()
+
+    def _set_tracer_configurator(self, *, tracer_configurator: TracerConfigurator) -> None:
+        """Ask this function for the config of every tracer from now on, those that exist included."""
+        self._tracer_configurator = tracer_configurator
+        for scope, tracer in list(self._tracers.items()):
+            tracer._set_tracer_config(self._config_of(scope))
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Tell `span_processor` of every span from now on.
@@ -218,7 +241,7 @@ class TracerProvider(ApiTracerProvider):
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
                 return
         if isinstance(span_processor, BatchSpanProcessor):
-            self._add_pipeline(span_processor.attach(self._origin))
+            span_processor.attach(self._add_exporter)
             return
         self._active_span_processor.add_span_processor(_with_every_hook(span_processor))
         self._recorder.set_processor(self._active_span_processor)
@@ -234,36 +257,52 @@ class TracerProvider(ApiTracerProvider):
     ) -> None:
         """Send sampled spans to `exporter` in batches. Units and ranges: tracecore.config.settings."""
         settings = config.settings(ring_bytes=ring_bytes, batch=batch, delay=delay, export_timeout=export_timeout)
-        self._add_pipeline(
-            Pipeline(
-                self._origin,
-                as_exporter(exporter),
-                ring_bytes=settings.ring_bytes,
-                batch=settings.batch,
-                delay=settings.delay,
-                export_timeout=settings.export_timeout,
-            )
-        )
+        self._add_exporter(as_exporter(exporter), settings)
+
+    def _add_exporter(self, exporter: Exporter, settings: config.Settings) -> Pipeline:
+        """Have the exporter share the drain of others with the same settings, or give it one of its own."""
+        wanted = (settings.ring_bytes, settings.batch, settings.delay)
+        pipeline = None
+        for drain in self._drains:
+            if drain.settings == wanted and drain is not self._measuring_drain:
+                pipeline = pipeline or drain.add(exporter, export_timeout=settings.export_timeout)
+        if pipeline is None:
+            pipeline = self._add_drain(settings, exporter)
+        self._pipelines.append(pipeline)
+        return pipeline
+
+    def _add_drain(self, settings: config.Settings, exporter: Exporter) -> Pipeline:
+        drain = Drain(self._origin, ring_bytes=settings.ring_bytes, batch=settings.batch, delay=settings.delay)
+        for processor in self._staged:
+            self._attach_stage(processor, drain, first=not self._drains)
+        pipeline = drain.add(exporter, export_timeout=settings.export_timeout)
+        assert pipeline is not None  # nobody has shut it down yet
+        self._recorder.add_queue(drain.queue)
+        self._drains.append(drain)
+        return pipeline
 
     def _add_stage(self, processor: Any) -> None:
+        for number, drain in enumerate(self._drains):
+            self._attach_stage(processor, drain, first=number == 0)
         self._staged += (processor,)
-        for number, pipeline in enumerate(self._pipelines):
-            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._drains:  # stages run on a worker, and there is none yet
+                self._pipelines.append(self._add_drain(config.settings(), Nowhere()))
+                self._measuring_drain = self._drains[0]
+                self._measuring_drain.add_stage(EndOfTheLine)
+            self._recorder.measure_with(self._drains[0].queue)
 
-    def _add_pipeline(self, pipeline: Pipeline) -> None:
-        for processor in self._staged:
-            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
-        self._recorder.add_queue(pipeline.queue)
-        self._pipelines += (pipeline,)
+    def _attach_stage(self, processor: Any, drain: Drain, *, first: bool) -> None:
+        drain.add_stage(lambda: processor.attach_stage(self._origin, first=first))
 
     def force_flush(self, timeout_millis: float = 30000) -> bool:
         """Export everything that ended before this call; False if not all was delivered in time."""
         self._after_fork_in_child()
         deadline = _Deadline(timeout_millis)
         flushed = True
-        for pipeline in self._pipelines:
+        for pipeline in list(self._pipelines):
             pipeline.begin_flush()  # all at once: a slow one takes none of the others' time
-        for pipeline in self._pipelines:
+        for pipeline in list(self._pipelines):
             flushed = pipeline.force_flush(deadline.left_s()) and flushed
         if self._active_span_processor.force_flush(int(deadline.left_s() * 1000)) is False:
             flushed = False
@@ -277,9 +316,9 @@ class TracerProvider(ApiTracerProvider):
         self._is_shut_down = True
         deadline = _Deadline(timeout_millis)
         try:
-            for pipeline in self._pipelines:
+            for pipeline in list(self._pipelines):
                 pipeline.begin_shutdown(deadline.left_s())
-            for pipeline in self._pipelines:
+            for pipeline in list(self._pipelines):
                 pipeline.shutdown(deadline.left_s())
             self._active_span_processor.shutdown()
         finally:
@@ -292,8 +331,8 @@ class TracerProvider(ApiTracerProvider):
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
         if self._generation == fork_generation():
             return
-        for pipeline in self._pipelines:
-            pipeline.reset_in_child()
+        for drain in self._drains:
+            drain.reset_in_child()
         if not self._is_shut_down:
             self._origin.set_resource(self._origin.resource.merge(resource.process_dependent()))
         # Last: an interrupt before this point leaves the rest to whoever asks next.
@@ -307,7 +346,7 @@ class TracerProvider(ApiTracerProvider):
             "spans": self._recorder.counts(),
             "exporters": [
                 {"exporter": type(_innermost(pipeline.exporter)).__name__, **pipeline.counts()}
-                for pipeline in self._pipelines
+                for pipeline in list(self._pipelines)
             ],
             "reports": reported(),
         }

@@ -43,6 +43,7 @@ __all__ = [
     "ServiceInstanceIdResourceDetector",
     "get_aggregated_resources",
     "process_dependent",
+    "telemetry_sdk",
 ]
 
 Attributes: TypeAlias = Mapping[str, AnyValue]
@@ -89,7 +90,7 @@ class Resource:
 
         Blocks for as long as the configured detectors take, at most `DETECTOR_TIMEOUT_S` seconds.
         """
-        resource = get_aggregated_resources(_detectors(), _telemetry_sdk()).merge(
+        resource = get_aggregated_resources(_detectors(), telemetry_sdk()).merge(
             Resource(attributes or {}, schema_url)
         )
         if resource.attributes.get(SERVICE_NAME):
@@ -158,7 +159,7 @@ def _is_resource(value: object) -> TypeGuard[Resource]:
 _EMPTY: Final = Resource({})
 
 
-def _telemetry_sdk() -> Resource:
+def telemetry_sdk() -> Resource:
     """Return the attributes that say who made the spans.
 
     Not "opentelemetry": the specification keeps that name for the official SDK.

@@ -55,8 +55,10 @@ cdef class Backlog(Workplace):
 
     def pass_by(self, position: int) -> None:
         """Nothing to export up to `position` but what is inside already. Raises: MemoryError."""
+        cdef list last
         if self.entries:
-            self.entries[-1][1] = position
+            last = self.entries[len(self.entries) - 1]
+            last[1] = position
         else:
             self.entries.append([None, position, 0])
             self.wake()
@@ -73,11 +75,12 @@ cdef class Backlog(Workplace):
 
     def take(self) -> tuple[Batch | None, int] | None:
         """Return the oldest batch (None where there is nothing but a position) and its position; None when empty."""
+        cdef list first
         if not self.entries:
             return None
-        batch, position, size = self.entries.popleft()
-        self.n_bytes -= <uint64_t>size
-        return batch, position
+        first = self.entries.popleft()
+        self.n_bytes -= <uint64_t>first[2]
+        return first[0], first[1]
 
     def clear(self) -> None:
         """Forget what is inside."""

@@ -161,7 +161,7 @@ cdef class Batch:
         """Attributes that the encoding could not hold, if this thread asked for it; else 0."""
         return self.n_lost if PyThread_get_thread_ident() in self.encoded_by else 0
 
-    def spans(self) -> list:
+    def spans(self) -> Spans:
         """Return a ReadableSpan for each record, oldest first; the same list as long as somebody holds it."""
         cdef object known
         if self.spans_view is not None:
@@ -228,7 +228,7 @@ cdef class Batch:
         finally:
             give_back_buffer(&out)
 
-    def decode_spans(self) -> list:
+    def decode_spans(self) -> Spans:
         """Decode, unless whoever was waited for did. Use spans()."""
         cdef unsigned int i
         spans = None if self.spans_view is None else self.spans_view()

@@ -22,14 +22,17 @@ cdef enum branch:
 
 cdef class Recorder:
     cdef readonly Origin origin
+    cdef readonly object limits        # SpanLimits, settled below
     cdef object sampler                # asked where a rule says RULE_ASK
     cdef rule rules[N_BRANCHES]
     cdef object id_generator           # None: the core's own
+    cdef public object shown_id_generator  # what the provider was given, which may stand for the core's own
     cdef uint8_t random_flag           # W3C "random trace id", when the generator says so
     cdef object processor              # None, or an object with on_start, _on_ending, on_end
     cdef tuple queues                  # keeps the pointers below alive
     cdef void *queue_views[MAX_QUEUES]
     cdef int n_queues
+    cdef void *measuring_view          # the queue that spans the sampler decided against go to, for measuring; or NULL
     cdef tc_clock clock
     cdef uint32_t generation           # of the process whose spans these are
     cdef const uint32_t *generation_view  # of this process
@@ -41,9 +44,11 @@ cdef class Recorder:
     # counts since the start or the fork, under the GIL
     cdef uint64_t n_started, n_unsampled, n_ended, n_unended
     cdef uint64_t n_record_only, n_no_exporter, n_queued
+    cdef uint64_t n_measured           # of n_unsampled and n_record_only: put into the measuring queue
     cdef uint64_t n_inherited, n_ended_again, n_detach_failed, n_no_memory
 
     # Compares the process with the one of the last span; two loads when it is the same.
     cdef int notice_fork(self) except -1
     cdef int commit(self, const uint8_t *record, bint sampled) except -1
     cdef int start_workers(self) except -1
+    cdef int measure(self, const uint8_t *record) except -1

@@ -66,7 +66,8 @@ cdef class Recorder:
         self.generation_view = ids.generation_view()
         self.generation = self.generation_view[0]
         self.on_fork = on_fork
-        self.id_generator = id_generator
+        self.limits = limits
+        self.id_generator = self.shown_id_generator = id_generator
         self.random_flag = 2
         if id_generator is not None:
             is_random = getattr(id_generator, "is_trace_id_random", None)
@@ -104,6 +105,19 @@ cdef class Recorder:
         self.queue_views[self.n_queues] = <void *>queue
         self.n_queues += 1
 
+    def measure_with(self, SpanQueue queue not None) -> None:
+        """Put spans that the sampler decides against into `queue`, which must be one of this recorder's, as records
+        marked TC_UNSAMPLED. Spans that start from now on."""
+        if queue not in self.queues:
+            raise ValueError("no queue of this recorder")
+        self.measuring_view = <void *>queue
+
+    cdef int measure(self, const uint8_t *record) except -1:
+        self.n_measured += 1
+        if tc.TC_UNLIKELY((<SpanQueue>self.measuring_view).put(record)):
+            self.start_workers()
+        return 0
+
     cdef int notice_fork(self) except -1:
         if tc.TC_LIKELY(self.generation == self.generation_view[0]):
             return 0
@@ -120,6 +134,9 @@ cdef class Recorder:
         self.n_ended += 1
         if not sampled:
             self.n_record_only += 1
+            if self.measuring_view != NULL:
+                (<tc.tc_header *>record).flags |= tc.TC_UNSAMPLED  # in the span's own draft, which is not sent
+                self.measure(record)
         elif self.n_queues == 0:
             self.n_no_exporter += 1
         else:
@@ -144,6 +161,7 @@ cdef class Recorder:
         return {
             "started": self.n_started,
             "unsampled": self.n_unsampled,
+            "measured": self.n_measured,
             "live": <int64_t>(self.n_started - self.n_unsampled - self.n_unended - self.n_ended),
             "unended": self.n_unended,
             "ended": self.n_ended,
@@ -162,5 +180,5 @@ cdef class Recorder:
             return
         self.generation = self.generation_view[0]
         self.n_started = self.n_unsampled = self.n_ended = self.n_unended = 0
-        self.n_record_only = self.n_no_exporter = self.n_queued = 0
+        self.n_record_only = self.n_no_exporter = self.n_queued = self.n_measured = 0
         self.n_inherited = self.n_ended_again = self.n_detach_failed = self.n_no_memory = 0

@@ -22,7 +22,13 @@ cdef class SpanBase:
     cdef object trace_state     # TraceState or None
     cdef object made_context    # the SpanContext, once somebody asked
 
-cdef class UnsampledSpan(SpanBase):
+cdef class SilentSpan(SpanBase):
+    pass
+
+cdef class UnsampledSpan(SilentSpan):
+    pass
+
+cdef class PassedOnSpan(SilentSpan):
     pass
 
 cdef class Span(SpanBase):
@@ -50,3 +56,7 @@ cdef class Span(SpanBase):
 
 cdef Span new_span(SpanSource source, object name)
 cdef UnsampledSpan new_unsampled_span()
+cdef PassedOnSpan new_passed_on_span(object context)
+
+# A name as a str and no subclass.
+cdef object exact_text(object name)

@@ -116,10 +116,9 @@ cdef class SpanBase:
 ApiSpan.register(SpanBase)
 
 
-@cython.final
 @cython.no_gc
-cdef class UnsampledSpan(SpanBase):
-    """A span the sampler decided against: it has ids and propagates, and does nothing else.
+cdef class SilentSpan(SpanBase):
+    """A span that has an identity, and does nothing else.
 
     no_gc: it refers to a TraceState and a SpanContext only, neither of which can refer back.
     """
@@ -158,14 +157,35 @@ cdef class UnsampledSpan(SpanBase):
         pass
 
     def __repr__(self) -> str:
-        return f"UnsampledSpan({self.get_span_context()!r})"
+        return f"{type(self).__name__}({self.get_span_context()!r})"
 
 
-NonRecordingSpan.register(UnsampledSpan)
+NonRecordingSpan.register(SilentSpan)
+
+
+@cython.final
+@cython.no_gc
+cdef class UnsampledSpan(SilentSpan):
+    """A span the sampler decided against: it has ids of its own, which propagate."""
+
+
+@cython.final
+@cython.no_gc
+cdef class PassedOnSpan(SilentSpan):
+    """A span of a tracer that is switched off: its identity is its parent's, or invalid without one.
+
+    As a parent it is treated like any span that is not ours: it may stand for one of another process.
+    """
 
 
 cdef UnsampledSpan new_unsampled_span():
     return UnsampledSpan.__new__(UnsampledSpan)
+
+
+cdef PassedOnSpan new_passed_on_span(object context):
+    cdef PassedOnSpan span = PassedOnSpan.__new__(PassedOnSpan)
+    span.made_context = context
+    return span
 
 
 def is_valid_link(context: object, attributes: object) -> bool:
@@ -173,7 +193,7 @@ def is_valid_link(context: object, attributes: object) -> bool:
     return bool(context and (context.is_valid or attributes or context.trace_state))
 
 
-cdef object exception_type_name(object cls):
+def exception_type_name(cls: object) -> str:
     module = cls.__module__
     return f"{module}.{cls.__qualname__}" if module and module != "builtins" else cls.__qualname__
 
@@ -468,8 +488,79 @@ cdef class Span(SpanBase):
     def instrumentation_scope(self):
         return self.source.scope
 
+    @property
+    def instrumentation_info(self):
+        """The scope in its deprecated form."""
+        return readable(self).instrumentation_info
+
     def to_json(self, indent=4) -> str:
         return readable(self).to_json(indent)
+
+    def start(self, start_time=None, parent_context=None) -> None:
+        """Start the span a second time, which is reported: a tracer's span is started when one gets it."""
+        report("started_again", "start called on a span that has started")
+
+    # ---- by the SDK's own names: processors and exporters in the wild read a live span there -------
+
+    def _readable_span(self):
+        return readable(self)
+
+    @property
+    def _name(self):
+        return self.name
+
+    @property
+    def _context(self):
+        return self.get_span_context()
+
+    @property
+    def _parent(self):
+        return self.parent
+
+    @property
+    def _kind(self):
+        return self.kind
+
+    @property
+    def _start_time(self):
+        return self.start_time
+
+    @property
+    def _end_time(self):
+        return self.end_time
+
+    @property
+    def _status(self):
+        return self.status
+
+    @property
+    def _attributes(self):
+        """A copy: what is written there is not the span's; that is what set_attribute is for."""
+        return readable(self)._attributes
+
+    @property
+    def _events(self):
+        return self.events
+
+    @property
+    def _links(self):
+        return self.links
+
+    @property
+    def _resource(self):
+        return self.resource
+
+    @property
+    def _instrumentation_scope(self):
+        return self.source.scope
+
+    @property
+    def _limits(self):
+        return self.source.recorder.limits
+
+    @property
+    def _span_processor(self):
+        return self.source.recorder.processor
 
     def __repr__(self) -> str:
         return f'Span(name="{self.name}", context={self.get_span_context()!r})'
@@ -559,4 +650,6 @@ cdef int tell_processor(Span span, object processor) except -1:
 
 tc_keep_spares(<PyTypeObject *>Span, <PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>Span)
+tc_only_by_tracer(<PyTypeObject *>SilentSpan)
 tc_only_by_tracer(<PyTypeObject *>UnsampledSpan)
+tc_only_by_tracer(<PyTypeObject *>PassedOnSpan)
