@@ -2,7 +2,7 @@
 """A batch of finished spans: what an exporter gets, and what exporters share.
 
     exporter that speaks OTLP     batch.otlp()          encoded without the GIL
-                                  batch.body(...)       the same, compressed
+                                  batch.packed(...)     the same, compressed
     exporter with its own format  batch.form(key, make)
     exporter written for the SDK  batch.spans()         ReadableSpans
 
@@ -138,15 +138,17 @@ cdef class Batch:
         """
         return self.form_of(key, make)
 
-    def body(self, format: str, coding: str, compress: Callable[[bytes], bytes]) -> bytes:
-        """Return the batch in `format`, a method of this class that returns bytes ("otlp"), packed by `compress`.
+    def packed(self, plain: bytes, coding: str, compress: Callable[[bytes], bytes]) -> bytes:
+        """Return `compress(plain)`, where `coding` names what it does ("gzip"), or `plain` itself for "none".
 
-        `coding` names what `compress` does ("gzip"): exporters with the same format and coding share the result.
+        Made once a coding where `plain` is one of the batch's forms: otlp(), or whatever form() returned.
         """
-        plain = getattr(self, format)()
         if coding == "none":
             return plain
-        return self.form_of((format, coding), lambda: compress(plain))
+        for key, known in list(self.forms.items()):
+            if known is plain:
+                return self.form_of((key, coding), lambda: compress(plain))
+        return compress(plain)
 
     def otlp(self) -> bytes:
         """Return one ExportTraceServiceRequest with every span of the batch.

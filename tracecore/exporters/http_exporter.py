@@ -190,7 +190,7 @@ class HTTPExporter:
 
     def _export(self, batch: SpanBatch, n_spans: int, deadline: float) -> Outcome:
         try:
-            body = self._compress(self._encode(batch))
+            body = batch.packed(self._encode(batch), self._compression, self._compress)
         except Exception as error:  # noqa: BLE001 - out of memory, or a codec's own exception types
             return self._lost(n_spans, "encode", words(error))
         pause_s = self._retry_pause_s
