@@ -22,6 +22,7 @@ from __future__ import annotations
 import _thread
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tracecore import worker
 from tracecore._core.batch import Batch
@@ -31,7 +32,7 @@ from tracecore.errors import report
 from tracecore.exporters import Exporter
 from tracecore.pipeline import Pipeline
 from tracecore.process_end import ProcessEnd
-from tracecore.stages import Stage, Stages
+from tracecore.stages import Stages
 
 __all__ = ["Drain"]
 
@@ -53,7 +54,7 @@ class Drain:
         self.stages = Stages()
         self.pipelines: list[Pipeline] = []
         self._origin = origin
-        self._attached: list[Callable[[], Stage]] = []
+        self._attached: list[Callable[[], Any]] = []
         self._left_to_the_parent: list[Stages] = []
         self._begin_process()
 
@@ -74,9 +75,7 @@ class Drain:
             return None
         pipeline = Pipeline(self, exporter, backlog_bytes=self.settings[0], export_timeout=export_timeout)
         others = list(self.pipelines)
-        relieved = queue.share() if others else False
-        if relieved:
-            others[0].backlog.claim_worker()  # the relieved thread will be it
+        relieved = queue.share(others[0].backlog) if others else False
         # Known to the worker before it joins: a batch that is taken meanwhile ends before the position it joins at.
         self._unmet.append(pipeline)
         self.pipelines.append(pipeline)
@@ -92,8 +91,8 @@ class Drain:
                     each.backlog.start()
         return pipeline if joined else None
 
-    def add_stage(self, attach: Callable[[], Stage]) -> None:
-        """Pass every batch from the next one on through the stage that `attach()` returns, also in forked children."""
+    def add_stage(self, attach: Callable[[], Any]) -> None:
+        """Pass every batch from the next one on through the Stage that `attach()` returns, also in forked children."""
         self.stages.add(attach())
         self._attached.append(attach)
 
@@ -154,7 +153,7 @@ class Drain:
             self.pipelines[0].serve()
             return True
         self.inside = None
-        if only_for is not None and not queue.takes_no_more:
+        if only_for is not None and (self._served or self._unmet or not queue.takes_no_more):
             queue.release()
             if self._passed < self._asked_for():  # somebody flushed and saw a worker here
                 queue.start()
@@ -163,7 +162,7 @@ class Drain:
     def _asked_for(self) -> int:
         """The position up to which spans are taken without waiting for more: flushes, and exporters that leave."""
         written = self.queue.n_written
-        ends = [pipeline.account.ends_at for pipeline in self._served]
+        ends = [pipeline.account.ends_at for pipeline in [*self._served, *self._unmet]]
         return max([self._flush_to, *(end for end in ends if end <= written)])
 
     def _has_full_batch(self) -> bool:
@@ -192,6 +191,10 @@ class Drain:
         leaving = [each for each in [*self._served, *joining] if each.account.ends_at <= position or each.account.has_given_up]
         if joining or leaving:
             self._finish()
+        if joining and self.stages.n_held:  # not those who join must answer for what a failed stage keeps
+            self.stages.write_off()
+            for pipeline in self._served:
+                pipeline.account.lose_held("stage_error")
         for pipeline in joining:
             self._unmet.remove(pipeline)
             self._served.append(pipeline)

@@ -41,6 +41,9 @@ __all__ = ["Pipeline"]
 
 _AN_HOUR_S = 3600.0
 
+_SIGNAL_CHECK_S = 0.05
+"""How long a thread that shuts down sleeps before it looks for Ctrl-C again."""
+
 
 class Pipeline:
     """Delivers a drain's batches to one exporter. Made by Drain.add.
@@ -52,13 +55,12 @@ class Pipeline:
     def __init__(self, drain: Drain, exporter: Exporter, *, backlog_bytes: int, export_timeout: float) -> None:
         self.exporter = exporter
         self.account = Account(drain.queue)
+        self.backlog = Backlog(backlog_bytes, self._start_worker)
         self._drain = drain
-        self._backlog_bytes = backlog_bytes
         self._export_timeout = export_timeout
         self._begin_process()
 
     def _begin_process(self) -> None:
-        self.backlog = Backlog(self._backlog_bytes, self._start_worker)
         self.is_ended = False  # the exporter is shut down, or will never be asked again
         self._stop_by: float | None = None  # monotonic deadline of shutdown, once it was called
         self._inside: int | None = None  # the thread that is inside the exporter
@@ -77,9 +79,8 @@ class Pipeline:
             self.backlog.start()
 
     def end_input(self) -> None:
-        """Tell the exporter's own thread that no batch follows."""
+        """Tell the exporter's own thread, or whoever shuts down and finds none, that no batch follows."""
         self.backlog.end()
-        self.backlog.start()
 
     def end(self) -> None:
         """Shut the exporter down: its last batch is through. Its own thread, or the drain's worker where it is alone."""
@@ -121,8 +122,11 @@ class Pipeline:
     def _start_worker(self) -> None:
         worker.start(self.serve)
 
-    def serve(self) -> bool:
-        """Export what is handed over until the input ends; False at once when somebody does already."""
+    def serve(self, stop_by: float | None = None) -> bool:
+        """Export what is handed over until the input ends; False at once when somebody does already.
+
+        stop_by: `time.monotonic()` at which to leave the place, for a thread that has other things to do.
+        """
         backlog = self.backlog
         if not backlog.begin_service():
             return False
@@ -138,8 +142,13 @@ class Pipeline:
                         self.account.settle(position)
                     elif backlog.has_ended:
                         self.end()
-                    else:
+                    elif stop_by is None:
                         backlog.wait(seen, _AN_HOUR_S)
+                    elif (left := stop_by - time.monotonic()) > 0:
+                        backlog.wait(seen, min(left, _SIGNAL_CHECK_S))
+                    else:
+                        backlog.release()
+                        break
                 except Exception as fault:
                     report("worker_error", "an exporter's thread failed and goes on: %s", words(fault))
                     backlog.wait(backlog.wake_count(), worker.RECOVERY_S)
@@ -199,7 +208,7 @@ class Pipeline:
         # No span ever came, or no thread could be had: the little there is goes out from here.
         self._drain.work_if_nobody_does(self)
         if self._drain.has_several and not self.is_ended and self.backlog.claim_worker():
-            self.serve()
+            self.serve(self._stop_by)
         else:
             left = min(timeout, self._stop_by - time.monotonic())
             self.account.wait_settled(sys.maxsize, left, lambda: self.is_ended)
@@ -225,6 +234,7 @@ class Pipeline:
         """Start clean in a forked child, which has neither the workers nor their spans."""
         was_shut_down = self._stop_by is not None
         self.account.reset_in_child()
+        self.backlog.reset_in_child()
         self._begin_process()
         if was_shut_down:
             self._stop_by = 0.0

@@ -21,7 +21,7 @@ other stage is reported and the batch goes on as that stage left it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracecore._core.batch import Batch
 from tracecore.errors import report, words
@@ -70,7 +70,14 @@ class Stages:
         """Have `stage` see every batch from the next one on, after those that were added before."""
         self._places += (_Place(stage),)
 
-    def anew(self, attached: Sequence[Callable[[], Stage]]) -> Stages:
+    def write_off(self) -> None:
+        """Count what is held back as gone: no stage gave it back when it was asked to."""
+        for place in self._places:
+            place.n_written_off += place.n_held
+            place.n_held = 0
+        self.n_held = 0
+
+    def anew(self, attached: Sequence[Callable[[], Any]]) -> Stages:
         """Return new stages in the place of these, for a forked child.
 
         One that cannot be attached again is reported and left out, unless it is required: then nothing goes out.
@@ -128,6 +135,7 @@ class _Place:
         self.reason = str(stage.reason)
         self.is_required = bool(getattr(stage, "required", False))
         self.n_held = 0
+        self.n_written_off = 0
 
     def run(self, batch: Batch, finishing: bool) -> bool:
         stage = self.stage
@@ -143,7 +151,7 @@ class _Place:
             report("stage_error", "%s failed: %s", type(stage).__name__, words(fault))
         batch.settle()
         try:
-            self.n_held = max(int(getattr(stage, "n_held", 0)), 0)
+            self.n_held = max(int(getattr(stage, "n_held", 0)) - self.n_written_off, 0)
         except Exception as fault:
             report("stage_error", "n_held of %s failed: %s", type(stage).__name__, words(fault))
         return went_well

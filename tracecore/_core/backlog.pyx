@@ -91,4 +91,5 @@ cdef class Backlog(Workplace):
     def reset_in_child(self) -> None:
         """Start clean in a forked child: no batches, no worker. Before any other thread exists."""
         self.staff_in_child()
+        self.ends = False
         self.clear()

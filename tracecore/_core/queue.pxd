@@ -10,7 +10,6 @@ cdef class SpanQueue(Workplace):
     cdef tc_ring *ring
     cdef Origin origin
     cdef bint is_closed           # spans that end from now on are counted, not queued
-    cdef bint is_given_up         # what is still inside stays there
     cdef bint is_shared           # several exporters' batches are drained from here, or were
     cdef bint is_inline           # the worker is inside the one exporter
     cdef uint32_t batch

@@ -118,8 +118,6 @@ cdef class SpanQueue(Workplace):
         cdef Batch batch = Batch(self.origin)
         cdef tc.tc_status status
         cdef uint32_t n = <uint32_t>min(<uint64_t>limit, <uint64_t>self.batch)
-        if self.is_given_up:
-            return None
         with nogil:
             status = tc.tc_batch_take(&batch.records, self.ring, n, BATCH_MAX_BYTES)
         if status != tc.TC_OK and batch.records.n == 0:
@@ -138,14 +136,16 @@ cdef class SpanQueue(Workplace):
         self.is_inline = False
         return not self.is_shared
 
-    def share(self) -> bool:
+    def share(self, Workplace first not None) -> bool:
         """Have batches handed over to several exporters from now on, for good. Any thread.
 
-        True: the worker is inside its exporter and was relieved: somebody else must be started.
+        True: the worker is inside its exporter and was relieved: it works at `first`, that exporter's own backlog, when
+        it returns, and somebody else must be started here.
         """
         cdef bint relieved = self.is_inline and not self.is_shared
         self.is_shared = True
         if relieved:
+            first.has_worker = True  # at once: nobody else may come between and call the exporter too
             self.release()
         return relieved
 
@@ -170,23 +170,6 @@ cdef class SpanQueue(Workplace):
     def takes_no_more(self) -> bool:
         """Whether spans that end now are counted only."""
         return self.is_closed
-
-    def give_up(self) -> None:
-        """Leave what is inside where it is: `take` finds nothing after it."""
-        self.is_closed = True
-        self.is_given_up = True
-
-    def counts(self) -> dict[str, int]:
-        """Return what became of every span that was put; see the file's head for how they add up."""
-        # The worker takes without the GIL: its count is read once, so that the sum holds meanwhile.
-        cdef uint64_t taken = self.ring.n_taken
-        return {
-            "written": self.ring.n_written,
-            "waiting": self.ring.n_written - taken,
-            "taken": taken,
-            "dropped_full": self.ring.n_dropped,
-            "dropped_after_shutdown": self.n_after_shutdown,
-        }
 
     def reset_in_child(self) -> None:
         """Start clean in a forked child: no spans, no counts, no worker. Before any other thread exists."""
