@@ -5,7 +5,7 @@ How every span is accounted for, at any moment:
 
     started = unsampled + live + unended + ended
     ended   = record_only + no_exporter + queued
-    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx)
+    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx; per exporter: account.pyx)
 
 `live` are spans somebody still holds; `unended` were let go without end().
 """
