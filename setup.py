@@ -20,7 +20,7 @@ UNITS = {
     "ids": ["ids"],
     "origin": ["strings", "record", "pb", "otlp", "batch", "ring"],
     "decode": ["record"],
-    "batch": ["base", "clock", "strings", "record", "ring", "batch", "pb", "otlp", "wake"],
+    "batch": ["base", "clock", "strings", "record", "ring", "batch", "pb", "otlp", "json", "otlp_json", "wake"],
     "workplace": ["clock", "wake"],
     "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
     "backlog": ["clock", "wake"],
@@ -32,6 +32,7 @@ UNITS = {
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
+    "adopt": ["record"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")

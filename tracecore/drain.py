@@ -56,6 +56,7 @@ class Drain:
         self._origin = origin
         self._attached: list[Callable[[], Any]] = []
         self._left_to_the_parent: list[Stages] = []
+        self._is_exclusive = False
         self._begin_process()
 
     def _begin_process(self) -> None:
@@ -69,9 +70,9 @@ class Drain:
     # ---- composing ------------------------------------------------------------------------------
 
     def add(self, exporter: Exporter, *, export_timeout: float) -> Pipeline | None:
-        """Give `exporter` what ends from now on; None when the drain was shut down."""
+        """Give `exporter` what ends from now on; None when the drain was shut down or is exclusive."""
         queue = self.queue
-        if queue.takes_no_more:
+        if queue.takes_no_more or self._is_exclusive:
             return None
         pipeline = Pipeline(self, exporter, backlog_bytes=self.settings[0], export_timeout=export_timeout)
         others = list(self.pipelines)
@@ -90,6 +91,11 @@ class Drain:
                 if not each.is_ended:
                     each.backlog.start()
         return pipeline if joined else None
+
+    def keep_to_itself(self) -> bool:
+        """Let no further exporter join: something is put into the queue for this one only. False: there are several."""
+        self._is_exclusive = self._is_exclusive or len(self.pipelines) == 1
+        return self._is_exclusive
 
     def add_stage(self, attach: Callable[[], Any]) -> None:
         """Pass every batch from the next one on through the Stage that `attach()` returns, also in forked children."""

@@ -25,6 +25,7 @@ from __future__ import annotations
 import _thread
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tracecore import worker
@@ -56,8 +57,10 @@ class Pipeline:
         self.exporter = exporter
         self.account = Account(drain.queue)
         self.backlog = Backlog(backlog_bytes, self._start_worker)
-        self._drain = drain
+        self.drain = drain
         self._export_timeout = export_timeout
+        self.on_exported: Callable[[float, str], None] | None = None
+        """Told after each export how many seconds it took and why it failed, "" if it did not: for tracecore.self_metrics."""
         self._begin_process()
 
     def _begin_process(self) -> None:
@@ -103,8 +106,9 @@ class Pipeline:
             return
         self._inside = _thread.get_ident()
         rejected, reason, message = n, "exporter_error", ""
+        began = time.monotonic()
         try:
-            deadline = time.monotonic() + self._export_timeout
+            deadline = began + self._export_timeout
             if self._stop_by is not None:
                 deadline = min(deadline, self._stop_by)
             _, refused, why, told = self.exporter.export(batch, deadline)
@@ -114,10 +118,19 @@ class Pipeline:
         finally:
             self._inside = None
             self.account.end_export(n, rejected, reason, batch.lost_attributes)
+            if self.on_exported is not None:
+                self._tell(time.monotonic() - began, reason if rejected else "")
         if rejected:
             report(reason, "%d of %d spans were not exported: %s", rejected, n, message)
         elif message:
             report("exporter_message", "%s", message)
+
+    def _tell(self, seconds: float, reason: str) -> None:
+        try:
+            assert self.on_exported is not None
+            self.on_exported(seconds, reason)
+        except Exception as fault:  # the meter is code of another package
+            report("self_metrics", "an export was not measured: %s", words(fault))
 
     def _start_worker(self) -> None:
         worker.start(self.serve)
@@ -179,9 +192,9 @@ class Pipeline:
         written = self.account.written_to
         if self.account.is_settled(written):
             return True
-        if not self._drain.begin_flush(written):
+        if not self.drain.begin_flush(written):
             return False
-        return not self._drain.has_several or self.backlog.start()
+        return not self.drain.has_several or self.backlog.start()
 
     def begin_shutdown(self, timeout: float) -> None:
         """Refuse spans from now on and have the workers drain and end, without waiting. Only the first call counts."""
@@ -193,7 +206,7 @@ class Pipeline:
             self.exporter.interrupt()
         except Exception as fault:
             report("exporter_error", "interrupt() of the exporter raised %s", words(fault))
-        self._drain.wake()
+        self.drain.wake()
 
     def shutdown(self, timeout: float = 30.0) -> bool:
         """Export what is queued, one attempt a batch, and end. The drain's other exporters go on.
@@ -206,8 +219,8 @@ class Pipeline:
         if self._is_inside():
             return False  # called by the exporter or a stage: the workers end when it returns
         # No span ever came, or no thread could be had: the little there is goes out from here.
-        self._drain.work_if_nobody_does(self)
-        if self._drain.has_several and not self.is_ended and self.backlog.claim_worker():
+        self.drain.work_if_nobody_does(self)
+        if self.drain.has_several and not self.is_ended and self.backlog.claim_worker():
             self.serve(self._stop_by)
         else:
             left = min(timeout, self._stop_by - time.monotonic())
@@ -216,19 +229,19 @@ class Pipeline:
             n = self.give_up()
             report("shutdown_timeout", "%d queued spans were given up after %.1f s", n, timeout)
             return False
-        self._drain.forget_exit_if_ended()
+        self.drain.forget_exit_if_ended()
         return True
 
     def give_up(self) -> int:
         """Abandon what is queued and return how many spans that is; an export that is running may still end."""
         n = self.account.give_up()
         self.backlog.clear()
-        self._drain.wake()
+        self.drain.wake()
         return n
 
     def _is_inside(self) -> bool:
         """Whether this thread is the exporter's caller, or runs the drain's stages."""
-        return _thread.get_ident() in (self._inside, self._drain.inside)
+        return _thread.get_ident() in (self._inside, self.drain.inside)
 
     def reset_in_child(self) -> None:
         """Start clean in a forked child, which has neither the workers nor their spans."""

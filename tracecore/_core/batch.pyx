@@ -2,6 +2,7 @@
 """A batch of finished spans: what an exporter gets, and what exporters share.
 
     exporter that speaks OTLP     batch.otlp()          encoded without the GIL
+                                  batch.otlp_json()     the same as JSON
                                   batch.packed(...)     the same, compressed
     exporter with its own format  batch.form(key, make)
     exporter written for the SDK  batch.spans()         ReadableSpans
@@ -229,6 +230,46 @@ cdef class Batch:
             return PyBytes_FromStringAndSize(<const char *>out.data, out.n)
         finally:
             give_back_buffer(&out)
+
+    def otlp_json(self) -> bytes:
+        """Return what otlp() returns as OTLP's JSON, one line without its end.
+
+        Raises: MemoryError. The GIL is released while encoding.
+        """
+        self.otlp()  # which counts for this thread what could not be encoded
+        return self.form_of("otlp_json", self.encode_otlp_json)
+
+    def encode_otlp_json(self) -> bytes:
+        """Encode anew. Use otlp_json()."""
+        cdef tc.tc_bytes out
+        cdef tc.tc_status status
+        cdef bytes request = self.otlp()
+        cdef const uint8_t *at
+        cdef uint64_t n
+        at = <const uint8_t *><const char *>request
+        n = len(request)
+        out = take_buffer()
+        try:
+            with nogil:
+                status = tc.tc_otlp_json(&out, at, n)
+            if status != tc.TC_OK:
+                raise MemoryError("encoding %d spans as JSON: %s" % (self.records.n, tc.tc_status_text(status).decode()))
+            return PyBytes_FromStringAndSize(<const char *>out.data, out.n)
+        finally:
+            give_back_buffer(&out)
+
+    def part(self, uint32_t first, uint32_t n) -> Batch:
+        """Return copies of up to `n` spans from number `first` on as a batch of their own: for a receiver that takes
+        no larger request.
+
+        Raises: MemoryError.
+        """
+        cdef Batch batch = Batch(self.origin)
+        cdef uint32_t i
+        for i in range(first, min(<uint64_t>first + n, <uint64_t>self.records.n)):
+            if tc.tc_batch_append(&batch.records, tc.tc_batch_record_view(&self.records, i)) != tc.TC_OK:
+                raise MemoryError
+        return batch
 
     def decode_spans(self) -> Spans:
         """Decode, unless whoever was waited for did. Use spans()."""
