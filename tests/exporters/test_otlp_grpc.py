@@ -655,5 +655,8 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(ConfigurationError, match=r"install the extra tracecore-native\[grpc\]"):
         OTLPGRPCExporter()
-    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_PROTOCOL=grpc"):
-        exporters_by_name(["otlp"], {BASE + "PROTOCOL": "grpc"})
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_PROTOCOL='grpc': expected the package grpcio"):
+        from_environment({BASE + "PROTOCOL": "grpc"})
+    errors.reset_reports()
+    assert exporters_by_name(["otlp"], {BASE + "PROTOCOL": "grpc"}) == []
+    assert errors.reported()["invalid_otel_exporter_otlp_protocol"] == 1

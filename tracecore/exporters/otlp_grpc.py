@@ -313,7 +313,6 @@ _VARIABLES = {
     "certificate_file": "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "client_certificate_file": "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     "client_key_file": "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-    "OTLPGRPCExporter": "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
 }
 """What only the environment gives here: what the exporter refuses is named as it was given."""
 
@@ -331,6 +330,8 @@ def from_environment(environment: Mapping[str, str], endpoint: str | None = None
     try:
         exporter = OTLPGRPCExporter(**arguments)
     except ConfigurationError as error:
+        if error.variable == "OTLPGRPCExporter":  # there is no grpcio
+            raise ConfigurationError("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", error.expected) from None
         variable = _VARIABLES.get(error.variable)
         if variable is None:
             raise
