@@ -361,6 +361,12 @@ def test_a_host_and_port_need_to_be_told_that_there_is_no_tls(receive: Any) -> N
     assert export(exporter_to(receiver.host), seconds=5).reason == "connection"
 
 
+def test_the_scheme_of_a_url_says_whether_there_is_tls(receive: Any) -> None:
+    receiver = receive()
+    assert export(exporter_to(receiver.url, insecure=False)).accepted == 3
+    assert export(exporter_to(f"https://{receiver.host}", insecure=True)).reason == "connection"
+
+
 def test_userinfo_becomes_basic_authentication_and_is_never_shown(receive: Any) -> None:
     receiver = receive(abort("INTERNAL"))
     exporter = exporter_to(f"http://user:p%40ss@{receiver.host}")
@@ -551,8 +557,6 @@ def test_a_malformed_endpoint_is_an_error_in_code(endpoint: Any) -> None:
 @pytest.mark.parametrize(
     ("variable", "arguments"),
     [
-        ("insecure", {"endpoint": "http://c", "insecure": False}),
-        ("insecure", {"endpoint": "https://c", "insecure": True}),
         ("insecure", {"endpoint": "c", "insecure": "yes"}),
         ("timeout", {"timeout": 0}),
         ("compression", {"compression": "zstd"}),
