@@ -129,7 +129,7 @@ class HTTPExporter(RemoteExporter):
     # --- one attempt ------------------------------------------------------------------------------------------
 
     def _pack(self, batch: SpanBatch, body: bytes) -> bytes:
-        return self._compress(body)
+        return batch.packed(body, self._compression, self._compress)
 
     def _attempt(self, body: bytes, n_spans: int, deadline: float) -> Outcome | Fault:
         reply = self._post(body, deadline)
