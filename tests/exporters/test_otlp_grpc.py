@@ -641,6 +641,28 @@ def test_the_protocol_of_the_environment_sends_grpc(receive: Any) -> None:
     assert isinstance(exporters_by_name(["otlp_proto_grpc"], {})[0], OTLPGRPCExporter)
 
 
+@pytest.mark.parametrize("by", ["environment", "argument"])
+def test_a_program_that_names_the_protocol_sends_grpc(receive: Any, by: str) -> None:
+    receiver = receive()
+    arguments = "" if by == "environment" else f"endpoint={receiver.url!r}"
+    code = f"""
+        import sys, tracecore
+        assert "grpc" not in sys.modules
+        tracecore.init({arguments})
+        with tracecore.span("span 0"):
+            pass
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    environment[BASE + "PROTOCOL"] = "grpc"
+    if by == "environment":
+        environment[BASE + "ENDPOINT"] = receiver.url
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert receiver.names == ["span 0"]
+
+
 def test_wrong_settings_are_one_line_and_a_missing_certificate_stops(caplog: pytest.LogCaptureFixture) -> None:
     errors.reset_reports()
     from_environment({BASE + "COMPRESSION": "zstd", BASE + "TIMEOUT": "never"})
