@@ -20,11 +20,13 @@ UNITS = {
     "ids": ["ids"],
     "origin": ["strings", "record", "pb", "otlp", "batch", "ring"],
     "decode": ["record"],
-    "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
+    "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp", "json", "otlp_json"],
     "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
     "recorder": [],
     "annotations": ["record"],
     "span": ["clock", "record"],
+    "measured_span": ["clock", "record"],
+    "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
     "adopt": ["record"],
@@ -53,6 +55,7 @@ extensions = [
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         define_macros=macros,
+        libraries=["m"],
     )
     for module, units in UNITS.items()
 ]

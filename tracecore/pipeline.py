@@ -11,7 +11,8 @@ on the span path, and stays a real one where gevent has replaced the module's fu
 How the process ends -> what happens to queued spans:
 
     normal exit, sys.exit()         atexit: the worker drains, one attempt a batch
-    multiprocessing child           the same, through multiprocessing's own exit
+    multiprocessing child, Celery   the same, through their own exits (process_end.py)
+    uvicorn, stopped by a signal    flushed when the server has stopped (process_end.py)
     os._exit(), SIGKILL, crash      lost with the process
     SIGTERM without a handler       lost: Python runs no exit code (install a handler that exits)
     fork                            the parent keeps them; the child starts with none
@@ -34,6 +35,8 @@ from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
 from tracecore.exporters import Exporter
+from tracecore.process_end import ProcessEnd
+from tracecore.stages import Stage, Stages
 
 __all__ = ["Pipeline"]
 
@@ -60,21 +63,31 @@ class Pipeline:
         export_timeout: float,
     ) -> None:
         self.exporter = exporter
+        self.origin = origin
+        self.stages = Stages()
         self.queue = SpanQueue(origin, ring_bytes, batch, self._start_worker)
         self._batch = batch
         self._delay = delay
         self._export_timeout = export_timeout
+        self.on_exported: Callable[[float, str], None] | None = None
+        """Told after each export how many seconds it took and why it failed, "" if it did not: for tracecore.self_metrics."""
         self._begin_process()
 
     def _begin_process(self) -> None:
         self._worker: int | None = None  # the worker's thread, as it calls itself
         self._worker_ended = False
-        self._end_of_child: Any = None
+        self._process_end = ProcessEnd(self.shutdown, self.force_flush)
         self._flush_to = 0  # the worker exports everything written before this count without waiting
         self._stop_by: float | None = None  # monotonic deadline of shutdown, once it was called
         self._exported = 0
         self._lost: dict[str, int] = {}
         self._lost_attributes = 0
+        self._removed: dict[str, int] = {}
+        self._held = 0
+
+    def add_stage(self, stage: Stage) -> None:
+        """Pass every batch through `stage` too, before it is exported."""
+        self.stages.add(stage)
 
     # ---- worker -------------------------------------------------------------------------------
 
@@ -83,17 +96,8 @@ class Pipeline:
         gevent = sys.modules.get("gevent.monkey")
         if gevent is not None:
             start = gevent.get_original("_thread", "start_new_thread")
-        self._end_with_multiprocessing()
+        self._process_end.listen()
         start(self._work, ())
-
-    def _end_with_multiprocessing(self) -> None:
-        # A multiprocessing child leaves by os._exit after its own finalizers: atexit alone is too late.
-        util: Any = sys.modules.get("multiprocessing.util")
-        process: Any = sys.modules.get("multiprocessing.process")
-        if self._end_of_child is not None or util is None or process is None:
-            return
-        if process.parent_process() is not None:
-            self._end_of_child = util.Finalize(None, self.shutdown, exitpriority=0)
 
     def _work(self) -> bool:
         """Serve the queue until shutdown; False at once when somebody does already."""
@@ -112,14 +116,21 @@ class Pipeline:
                 try:
                     if self._stop_by is not None:
                         self._export_while(lambda: True)
+                        self._finish()
+                        if kept := self.stages.give_up_held():
+                            self._held = 0
+                            self._lost["stage_error"] = self._lost.get("stage_error", 0) + kept
+                            queue.done(kept)
                         break
                     if queue.n_accounted < self._flush_to:
                         self._export_while(lambda: queue.n_accounted < self._flush_to)
+                        self._finish()
                     elif queue.wait(seen, due - time.monotonic()) and not queue.is_half_full:
                         self._export_while(self._has_full_batch)
                     else:
                         written = queue.begin_drain()
                         self._export_while(lambda to=written: queue.n_accounted < to)  # type: ignore[misc]
+                        self._finish()
                         due = time.monotonic() + self._delay
                 except Exception as fault:
                     report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
@@ -141,11 +152,36 @@ class Pipeline:
 
     def _export_while(self, wanted: Callable[[], bool]) -> None:
         while wanted() and (batch := self.queue.take()) is not None:
+            self._pass_on(batch)
+
+    def _finish(self) -> None:
+        if self.stages.n_held:
+            self._pass_on(Batch(self.origin), finishing=True)
+
+    def _pass_on(self, batch: Batch, finishing: bool = False) -> None:
+        """Through the stages, then to the exporter."""
+        n_in = len(batch) + self._held
+        removed, may_go_on = self.stages.run(batch, finishing=finishing) if self.stages else ({}, True)
+        self._held = self.stages.n_held
+        n_out = len(batch)
+        for reason, n in removed.items():
+            self._removed[reason] = self._removed.get(reason, 0) + n
+        if not may_go_on and n_out == 0:
+            self.queue.done(n_in - self._held)
+            return
+        if not may_go_on:
+            self._lost["stage_error"] = self._lost.get("stage_error", 0) + n_out
+            self.queue.done(n_in - self._held)
+            return
+        self.queue.done(n_in - self._held - n_out)
+        if n_out:
             self._export(batch)
 
     def _export(self, batch: Batch) -> None:
+        self._process_end.listen()  # again: servers may be imported after the first span
         n = len(batch)
-        deadline = time.monotonic() + self._export_timeout
+        began = time.monotonic()
+        deadline = began + self._export_timeout
         if self._stop_by is not None:
             deadline = min(deadline, self._stop_by)
         try:
@@ -158,11 +194,20 @@ class Pipeline:
         if rejected:
             self._lost[reason] = self._lost.get(reason, 0) + rejected
         self._lost_attributes += batch.lost_attributes
+        if self.on_exported is not None:
+            self._tell(time.monotonic() - began, reason if rejected else "")
         self.queue.done(n)
         if rejected:
             report(reason, "%d of %d spans were not exported: %s", rejected, n, message)
         elif message:
             report("exporter_message", "%s", message)
+
+    def _tell(self, seconds: float, reason: str) -> None:
+        try:
+            assert self.on_exported is not None
+            self.on_exported(seconds, reason)
+        except Exception as fault:  # the meter is code of another package
+            report("self_metrics", "an export was not measured: %s", _words(fault))
 
     # ---- anybody ------------------------------------------------------------------------------
 
@@ -223,8 +268,7 @@ class Pipeline:
         else:
             assert self._stop_by is not None
             queue.wait_done(sys.maxsize, min(timeout, self._stop_by - time.monotonic()), lambda: self._worker_ended)
-        if self._end_of_child is not None:
-            self._end_of_child.cancel()
+        self._process_end.cancel()
         if not self._worker_ended:
             n = queue.abandon()
             report("shutdown_timeout", "%d queued spans were given up after %.1f s", n, timeout)
@@ -243,12 +287,14 @@ class Pipeline:
     def counts(self) -> dict[str, Any]:
         """Return what became of every span: written = waiting + exporting + exported + lost + abandoned."""
         # The worker may count on meanwhile: what was taken is read last, so that it covers the rest.
-        exported, lost = self._exported, dict(self._lost)
+        exported, lost, removed, held = self._exported, dict(self._lost), dict(self._removed), self._held
         counts: dict[str, Any] = dict(self.queue.counts())
         taken = counts.pop("taken")
         counts["exported"] = exported
         counts["lost"] = lost
-        counts["exporting"] = taken - exported - sum(lost.values())
+        counts["exporting"] = taken - exported - sum(lost.values()) - sum(removed.values()) - held
+        counts["removed"] = removed
+        counts["held"] = held
         counts["lost_attributes"] = self._lost_attributes
         return counts
 

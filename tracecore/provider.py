@@ -31,11 +31,14 @@ from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
 from tracecore.errors import ConfigurationError, report, reported
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
+from tracecore.sdk_classes import StandIn, stands_for
+from tracecore.self_metrics import self_metrics
 from tracecore.span_feed import SpanFeed
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
 from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
@@ -55,6 +58,7 @@ def providers() -> tuple[TracerProvider, ...]:
     return tuple(_providers)
 
 
+@stands_for("opentelemetry.sdk.trace.export", "BatchSpanProcessor")
 class BatchSpanProcessor(SpanProcessor):
     """Exports in batches, through the core: added to a TracerProvider of ours it costs the span path one copy.
 
@@ -91,6 +95,8 @@ class BatchSpanProcessor(SpanProcessor):
             delay=_seconds("schedule_delay_millis", schedule_delay_millis),
             export_timeout=_seconds("export_timeout_millis", export_timeout_millis),
         )
+        self._capacity = max_queue_size or config.spans_for(self._settings.ring_bytes)
+        self._meter_provider = meter_provider
         self._pipeline: Pipeline | None = None
         self._feed = SpanFeed(None, self._open_queue, self._reset_in_child, self.force_flush)
         self._is_shut_down = False
@@ -112,6 +118,8 @@ class BatchSpanProcessor(SpanProcessor):
             delay=settings.delay,
             export_timeout=settings.export_timeout,
         )
+        if (metrics := self_metrics(self._meter_provider)) is not None:
+            metrics.add_pipeline(self._pipeline, self._capacity)
         return self._pipeline
 
     @property
@@ -172,7 +180,8 @@ def _seconds(name: str, millis: float | None) -> float | None:
     return min(millis / 1000, config.MAX_SECONDS)
 
 
-class TracerProvider(ApiTracerProvider):
+@stands_for("opentelemetry.sdk.trace", "TracerProvider")
+class TracerProvider(StandIn, ApiTracerProvider):
     """Makes tracers whose spans the core records. Arguments are those of opentelemetry-sdk's TracerProvider.
 
     Arguments:
@@ -199,6 +208,7 @@ class TracerProvider(ApiTracerProvider):
         *,
         meter_provider: Any = None,
         _tracer_configurator: TracerConfigurator | None = None,
+        _disabled: bool | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -216,12 +226,17 @@ class TracerProvider(ApiTracerProvider):
             self._after_fork_in_child,
         )
         self._recorder.shown_id_generator = self.id_generator
+        self._self_metrics = self_metrics(meter_provider)
+        if self._self_metrics is not None:
+            self._self_metrics.add_recorder(self._recorder)
         self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
+        self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
-        self._is_disabled = config.sdk_disabled()
+        # A configuration file decides this without the variable.
+        self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
         self._recorder.shown_processor = self._active_span_processor
@@ -289,7 +304,14 @@ class TracerProvider(ApiTracerProvider):
         tracecore's BatchSpanProcessor takes the native path; any other object with the SDK's methods gets
         the span when it starts and a ReadableSpan when it ends, on the caller's thread.
         """
-        _check("span_processor", span_processor, "an object with on_start or on_end", "on_start", "on_end")
+        _check(
+            "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
+            "on_start", "on_end", "attach_stage",
+        )
+        if callable(getattr(span_processor, "attach_stage", None)):
+            self._add_stage(span_processor)
+            if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
+                return
         if isinstance(span_processor, BatchSpanProcessor) and span_processor.takes_records:
             self._add_pipeline(span_processor.attach(self._origin))
             return
@@ -309,18 +331,44 @@ class TracerProvider(ApiTracerProvider):
     ) -> None:
         """Send sampled spans to `exporter` in batches. Units and ranges: tracecore.config.settings."""
         settings = config.settings(ring_bytes=ring_bytes, batch=batch, delay=delay, export_timeout=export_timeout)
-        self._add_pipeline(
-            Pipeline(
-                self._origin,
-                as_exporter(exporter),
-                ring_bytes=settings.ring_bytes,
-                batch=settings.batch,
-                delay=settings.delay,
-                export_timeout=settings.export_timeout,
-            )
+        pipeline = Pipeline(
+            self._origin,
+            as_exporter(exporter),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
         )
+        if self._self_metrics is not None:
+            self._self_metrics.add_pipeline(pipeline, config.spans_for(settings.ring_bytes))
+        self._add_pipeline(pipeline)
+
+    def _add_stage(self, processor: Any) -> None:
+        self._staged += (processor,)
+        for number, pipeline in enumerate(self._pipelines):
+            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._pipelines:  # stages run on a worker, and there is none yet
+                self._add_measuring_pipeline()
+            self._recorder.measure_with(self._pipelines[0].queue)
+
+    def _add_measuring_pipeline(self) -> None:
+        settings = config.settings()
+        pipeline = Pipeline(
+            self._origin,
+            Nowhere(),
+            ring_bytes=settings.ring_bytes,
+            batch=settings.batch,
+            delay=settings.delay,
+            export_timeout=settings.export_timeout,
+        )
+        self._add_pipeline(pipeline)
+        end: Any = EndOfTheLine()
+        pipeline.add_stage(end)
 
     def _add_pipeline(self, pipeline: Pipeline) -> None:
+        for processor in self._staged:
+            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
         self._recorder.add_queue(pipeline.queue)
         self._pipelines += (pipeline,)
 

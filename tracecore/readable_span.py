@@ -35,6 +35,7 @@ from tracecore.instrumentation_scope import (
     instrumentation_info_of,
 )
 from tracecore.resource import Resource
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = ["Event", "EventBase", "Kept", "ReadableSpan", "attributes_kept"]
 
@@ -65,7 +66,8 @@ def attributes_kept(attributes: dict[str, AnyValue], dropped: int = 0) -> Bounde
     return kept
 
 
-class EventBase(ABC):
+@stands_for("opentelemetry.sdk.trace", "EventBase")
+class EventBase(StandIn, ABC):
     """What every event has: a name and a time, `timestamp`, in nanoseconds since 1970; None for now."""
 
     def __init__(self, name: str, timestamp: int | None = None) -> None:
@@ -86,6 +88,7 @@ class EventBase(ABC):
         """Return what else is known of it."""
 
 
+@stands_for("opentelemetry.sdk.trace", "Event")
 class Event(EventBase):
     """Something that happened at one moment of a span."""
 
@@ -109,7 +112,8 @@ class Event(EventBase):
         return _dropped(self._attributes)
 
 
-class ReadableSpan(metaclass=ABCMeta):
+@stands_for("opentelemetry.sdk.trace", "ReadableSpan")
+class ReadableSpan(StandIn, metaclass=ABCMeta):
     """A span's content.  Times are nanoseconds since 1970; `resource` None stands for ``Resource.create()``."""
 
     def __init__(

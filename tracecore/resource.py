@@ -32,6 +32,7 @@ from opentelemetry.util.types import AnyValue
 
 from tracecore import config
 from tracecore.errors import report
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = [
     "Attributes",
@@ -45,6 +46,7 @@ __all__ = [
     "get_aggregated_resources",
     "process_dependent",
     "telemetry_sdk",
+    "undetected",
 ]
 
 Attributes: TypeAlias = Mapping[str, AnyValue]
@@ -75,7 +77,8 @@ DETECTOR_TIMEOUT_S: Final = 5
 """Seconds all detectors together may take: what a cloud's metadata service needs, and a start can bear."""
 
 
-class Resource:
+@stands_for("opentelemetry.sdk.resources", "Resource")
+class Resource(StandIn):
     """Attributes of the process and the URL of the schema they follow.  Does not change once made.  Threads: any.
 
     Programs call `Resource.create`.  Detectors, which `create` calls, use the constructor.
@@ -96,9 +99,7 @@ class Resource:
         )
         if resource.attributes.get(SERVICE_NAME):
             return resource
-        interpreter = os.path.basename(sys.executable or "")
-        name = f"unknown_service:{interpreter}" if interpreter else "unknown_service"
-        return resource.merge(Resource({SERVICE_NAME: name}))
+        return resource.merge(_unknown_service())
 
     @staticmethod
     def get_empty() -> Resource:
@@ -129,7 +130,7 @@ class Resource:
         return Resource({**self._attributes, **other.attributes}, self._schema_url or other.schema_url)
 
     def __eq__(self, other: object) -> bool:
-        # Not equal to opentelemetry-sdk's class, whose own comparison would say no whatever this one says.
+        # A resource of opentelemetry-sdk compares itself: it takes this one for its own kind (tracecore.sdk_classes).
         if not isinstance(other, Resource):
             return NotImplemented
         return self._attributes == other._attributes and self._schema_url == other._schema_url
@@ -177,10 +178,21 @@ def telemetry_sdk() -> Resource:
     )
 
 
+def _unknown_service() -> Resource:
+    interpreter = os.path.basename(sys.executable or "")
+    return Resource({SERVICE_NAME: f"unknown_service:{interpreter}" if interpreter else "unknown_service"})
+
+
+def undetected() -> Resource:
+    """Return what every resource has, before detectors and variables: telemetry.sdk.* and a service.name."""
+    return telemetry_sdk().merge(_unknown_service())
+
+
 # --- detectors ------------------------------------------------------------------------------------------------
 
 
-class ResourceDetector(ABC):
+@stands_for("opentelemetry.sdk.resources", "ResourceDetector")
+class ResourceDetector(StandIn, ABC):
     """What finds out attributes of the process.  With `raise_on_error` its faults stop the program's start."""
 
     def __init__(self, raise_on_error: bool = False) -> None:
@@ -198,6 +210,7 @@ class ResourceDetector(ABC):
         return False
 
 
+@stands_for("opentelemetry.sdk.resources", "OTELResourceDetector")
 class OTELResourceDetector(ResourceDetector):
     """OTEL_RESOURCE_ATTRIBUTES, and OTEL_SERVICE_NAME which wins over a service.name in it."""
 
@@ -208,6 +221,7 @@ class OTELResourceDetector(ResourceDetector):
         return Resource(attributes)
 
 
+@stands_for("opentelemetry.sdk.resources", "ServiceInstanceIdResourceDetector")
 class ServiceInstanceIdResourceDetector(ResourceDetector):
     """service.instance.id, a random UUID: one a process, the same from every detector of the process.
 
@@ -226,6 +240,7 @@ _instance_ids: Final[dict[int, str]] = {}
 """service.instance.id by process id: this process's, and those of the parents it was forked from."""
 
 
+@stands_for("opentelemetry.sdk.resources", "ProcessResourceDetector")
 class ProcessResourceDetector(ResourceDetector):
     """process.*: the interpreter, its command, its owner if psutil is installed.
 
@@ -262,6 +277,7 @@ class ProcessResourceDetector(ResourceDetector):
         return Resource(attributes)
 
 
+@stands_for("opentelemetry.sdk.resources", "OsResourceDetector")
 class OsResourceDetector(ResourceDetector):
     """os.type and os.version, in the words of the semantic conventions."""
 
@@ -274,6 +290,7 @@ class OsResourceDetector(ResourceDetector):
         return Resource({OS_TYPE: "solaris" if name == "sunos" else name, OS_VERSION: version})
 
 
+@stands_for("opentelemetry.sdk.resources", "_HostResourceDetector")
 class HostResourceDetector(ResourceDetector):
     """host.name, host.arch and, where the system has one that needs no privileges, host.id."""
 

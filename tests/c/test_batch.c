@@ -107,7 +107,148 @@ static void without_memory_what_was_moved_is_kept_and_the_rest_waits(void) {
     }
 }
 
+/* ---- changing a batch ------------------------------------------------------- */
+
+static void fill(tc_batch *b, uint32_t n, uint32_t length) {
+    tc_batch_init(b);
+    for (uint32_t i = 0; i < n; i++) CHECK(tc_batch_append(b, make(i, length)) == TC_OK);
+}
+
+static void removed_records_are_gone_once_settled_and_the_order_stays(void) {
+    tc_batch b;
+    fill(&b, 10, 100);
+    for (uint32_t i = 0; i < 10; i++) {
+        CHECK(!tc_batch_is_removed(&b, i));
+        if (i % 3 == 0) tc_batch_remove(&b, i); /* 0 3 6 9 */
+        CHECK(tc_batch_is_removed(&b, i) == (i % 3 == 0));
+    }
+    CHECK(b.n == 10);
+    CHECK(tc_batch_settle(&b) == 4 && b.n == 6);
+    CHECK(tc_batch_settle(&b) == 0 && b.n == 6);
+    uint32_t left[] = {1, 2, 4, 5, 7, 8};
+    for (uint32_t i = 0; i < 6; i++) check_record(&b, i, left[i], 100);
+    CHECK(tc_batch_append(&b, make(77, 200)) == TC_OK);
+    check_record(&b, 6, 77, 200);
+    for (uint32_t i = 0; i < 7; i++) tc_batch_remove(&b, i);
+    CHECK(tc_batch_settle(&b) == 7 && b.n == 0);
+    CHECK(tc_batch_settle(&b) == 0);
+    CHECK(tc_batch_append(&b, make(5, 81)) == TC_OK);
+    check_record(&b, 0, 5, 81);
+    tc_batch_clear(&b);
+}
+
+static void a_record_is_replaced_by_a_shorter_and_by_a_longer_one(void) {
+    tc_batch b;
+    fill(&b, 5, 100);
+    uint64_t n_bytes = b.n_bytes;
+    CHECK(tc_batch_replace(&b, 1, make(101, 90)) == TC_OK);
+    CHECK(tc_batch_replace(&b, 2, make(102, 112)) == TC_OK); /* fits: lengths are rounded up to 16 */
+    CHECK(b.n_bytes == n_bytes);
+    CHECK(tc_batch_replace(&b, 3, make(103, 113)) == TC_OK);
+    CHECK(b.n_bytes == n_bytes + 128);
+    CHECK(tc_batch_replace(&b, 3, make(104, 30000)) == TC_OK);
+    CHECK(tc_batch_replace(&b, 3, make(105, 30000)) == TC_OK); /* in its new place */
+    CHECK(b.n_bytes == n_bytes + 128 + 30000);
+    check_record(&b, 0, 0, 100);
+    check_record(&b, 1, 101, 90);
+    check_record(&b, 2, 102, 112);
+    check_record(&b, 3, 105, 30000);
+    check_record(&b, 4, 4, 100);
+    CHECK(b.n == 5);
+    tc_batch_clear(&b);
+}
+
+/* The batch may move its bytes in the middle: the record must be found again. */
+static void a_record_of_the_batch_itself_can_be_appended_and_put_in_anothers_place(void) {
+    tc_batch b;
+    fill(&b, 2, 100);
+    CHECK(tc_batch_append(&b, make(2, 5000)) == TC_OK);
+    for (uint32_t i = 0; i < 100; i++) CHECK(tc_batch_append(&b, tc_batch_record_view(&b, 2)) == TC_OK);
+    for (uint32_t i = 2; i < 103; i++) check_record(&b, i, 2, 5000);
+    for (uint32_t i = 0; i < 2; i++) CHECK(tc_batch_replace(&b, i, tc_batch_record_view(&b, 50)) == TC_OK);
+    CHECK(tc_batch_replace(&b, 1, tc_batch_record_view(&b, 1)) == TC_OK);
+    for (uint32_t i = 0; i < 103; i++) check_record(&b, i, 2, 5000);
+    tc_batch other;
+    fill(&other, 1, 81);
+    CHECK(tc_batch_replace(&b, 7, tc_batch_record_view(&other, 0)) == TC_OK);
+    tc_batch_clear(&other);
+    check_record(&b, 7, 0, 81);
+    tc_batch_clear(&b);
+}
+
+static void a_record_changes_in_place(void) {
+    tc_batch b;
+    fill(&b, 3, 100);
+    memset(tc_batch_record(&b, 1) + sizeof(tc_header), 9, 100 - sizeof(tc_header));
+    check_record(&b, 0, 0, 100);
+    check_record(&b, 1, 9, 100);
+    check_record(&b, 2, 2, 100);
+    tc_batch_clear(&b);
+}
+
+static void a_trimmed_batch_holds_its_records_and_nothing_else(void) {
+    tc_batch b;
+    fill(&b, 300, 100);
+    CHECK(tc_batch_held_bytes(&b) > 300 * (112 + 8));
+    tc_batch_trim(&b);
+    CHECK(tc_batch_held_bytes(&b) == 300 * (112 + 8));
+    for (uint32_t i = 0; i < 300; i++) check_record(&b, i, i, 100);
+
+    for (uint32_t i = 0; i < 300; i++) /* what is left stands in any order */
+        if (i % 3 == 0) tc_batch_remove(&b, i);
+        else if (i % 3 == 1) CHECK(tc_batch_replace(&b, i, make(i + 1, 500)) == TC_OK);
+    CHECK(tc_batch_settle(&b) == 100);
+    tc_batch_trim(&b);
+    CHECK(tc_batch_held_bytes(&b) == 100 * (512 + 8) + 100 * (112 + 8) && b.n_bytes == b.capacity);
+    for (uint32_t i = 0; i < 100; i++) {
+        check_record(&b, 2 * i, 3 * i + 2, 500);
+        check_record(&b, 2 * i + 1, 3 * i + 2, 100);
+    }
+    CHECK(tc_batch_append(&b, make(1, 90)) == TC_OK); /* and grows again */
+    check_record(&b, 200, 1, 90);
+    check_record(&b, 199, 299, 100);
+    for (uint32_t i = 0; i < b.n; i++) tc_batch_remove(&b, i);
+    tc_batch_settle(&b);
+    tc_batch_trim(&b);
+    CHECK(tc_batch_held_bytes(&b) == 0);
+    tc_batch_clear(&b);
+}
+
+static void without_memory_a_change_has_not_happened(void) {
+    long held = faults_n_held();
+    for (long n = 0;; n++) {
+        tc_batch b;
+        fill(&b, 256, 256); /* both arrays are full: each change below needs memory */
+        CHECK(b.n_offsets == 256 && b.capacity == b.n_bytes);
+        faults_fail_after(n);
+        tc_status appended = tc_batch_append(&b, make(1, 30000));
+        bool failed = faults_stop();
+        CHECK(appended == (failed ? TC_NO_MEMORY : TC_OK) && b.n == (failed ? 256 : 257));
+        faults_fail_after(n);
+        tc_status replaced = tc_batch_replace(&b, 0, make(2, 39000));
+        faults_stop();
+        check_record(&b, 0, replaced == TC_OK ? 2 : 0, replaced == TC_OK ? 39000 : 256);
+        faults_fail_after(n);
+        tc_batch_trim(&b);
+        bool kept = faults_stop();
+        for (uint32_t i = 1; i < 256; i++) check_record(&b, i, i, 256);
+        if (!failed) check_record(&b, 256, 1, 30000);
+        tc_batch_clear(&b);
+        CHECK(faults_n_held() == held);
+        if (!failed && !kept) {
+            CHECK(replaced == TC_OK && n >= 2);
+            return;
+        }
+    }
+}
+
 int main(void) {
+    removed_records_are_gone_once_settled_and_the_order_stays();
+    a_record_is_replaced_by_a_shorter_and_by_a_longer_one();
+    a_record_of_the_batch_itself_can_be_appended_and_put_in_anothers_place();
+    a_record_changes_in_place();
+    a_trimmed_batch_holds_its_records_and_nothing_else();
+    without_memory_a_change_has_not_happened();
     a_batch_takes_what_is_there_up_to_its_number();
     a_batch_stops_once_it_holds_its_bytes_but_takes_one_at_least();
     records_stay_while_the_ring_is_used_again();

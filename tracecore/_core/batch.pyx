@@ -1,11 +1,12 @@
 # cython: binding=False
 """A batch of finished spans: what an exporter gets.
 
-    exporter that speaks OTLP     batch.otlp()   encoded without the GIL, once, kept for retries
-    exporter written for the SDK  batch.spans()  ReadableSpans
+    exporter that speaks OTLP     batch.otlp()       encoded without the GIL, once, kept for retries
+                                  batch.otlp_json()  the same as JSON
+    exporter written for the SDK  batch.spans()      ReadableSpans
 """
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tracecore._core cimport tc, values
 from tracecore._core.decode cimport readable_span
@@ -59,6 +60,48 @@ cdef class Batch:
         """Bytes of the records, before encoding."""
         return self.records.n_bytes
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory held for the records."""
+        return tc.tc_batch_held_bytes(&self.records)
+
+    # ---- stages, before an exporter sees the batch ------------------------------------------
+
+    def remove(self, indexes: Iterable[int]) -> None:
+        """Take out the spans at these indexes, which count from the batch as it is. Raises: IndexError, nothing done."""
+        cdef list checked = [int(i) for i in indexes]
+        for i in checked:
+            if not 0 <= i < self.records.n:
+                raise IndexError(i)
+        for i in checked:
+            tc.tc_batch_remove(&self.records, i)
+        tc.tc_batch_settle(&self.records)
+
+    def add(self, Batch other not None) -> None:
+        """Append every span of another batch of the same provider. Raises: MemoryError, ValueError; nothing done."""
+        cdef uint32_t i, n = self.records.n
+        cdef tc.tc_status status = tc.TC_OK
+        if other.origin is not self.origin or other is self:
+            raise ValueError("a batch takes the spans of another one of its own provider")
+        with nogil:
+            for i in range(other.records.n):
+                status = tc.tc_batch_append(&self.records, tc.tc_batch_record_view(&other.records, i))
+                if status != tc.TC_OK:
+                    self.records.n = n
+                    break
+        if status != tc.TC_OK:
+            raise MemoryError
+
+    def settle(self) -> int:
+        """Close the gaps that tc_batch_remove left; return how many there were."""
+        return tc.tc_batch_settle(&self.records)
+
+    def trim(self) -> None:
+        """Give back memory that no record uses."""
+        tc.tc_batch_trim(&self.records)
+
+    # ---- exporters ---------------------------------------------------------------------------
+
     def otlp(self) -> bytes:
         """Return one ExportTraceServiceRequest with every span of the batch.
 
@@ -87,6 +130,45 @@ cdef class Batch:
             return self.encoded
         finally:
             give_back_buffer(&out)
+
+    def otlp_json(self) -> bytes:
+        """Return what otlp() returns as OTLP's JSON, one line without its end.
+
+        Raises: MemoryError. The GIL is released while encoding.
+        """
+        cdef tc.tc_bytes out
+        cdef tc.tc_status status
+        cdef bytes request
+        cdef const uint8_t *at
+        cdef uint64_t n
+        if self.encoded_json is not None:
+            return self.encoded_json
+        request = self.otlp()
+        at = <const uint8_t *><const char *>request
+        n = len(request)
+        out = take_buffer()
+        try:
+            with nogil:
+                status = tc.tc_otlp_json(&out, at, n)
+            if status != tc.TC_OK:
+                raise MemoryError("encoding %d spans as JSON: %s" % (self.records.n, tc.tc_status_text(status).decode()))
+            self.encoded_json = PyBytes_FromStringAndSize(<const char *>out.data, out.n)
+            return self.encoded_json
+        finally:
+            give_back_buffer(&out)
+
+    def part(self, uint32_t first, uint32_t n) -> Batch:
+        """Return copies of up to `n` spans from number `first` on as a batch of their own: for a receiver that takes
+        no larger request.
+
+        Raises: MemoryError.
+        """
+        cdef Batch batch = Batch(self.origin)
+        cdef uint32_t i
+        for i in range(first, min(<uint64_t>first + n, <uint64_t>self.records.n)):
+            if tc.tc_batch_append(&batch.records, tc.tc_batch_record_view(&self.records, i)) != tc.TC_OK:
+                raise MemoryError
+        return batch
 
     def spans(self) -> list:
         """Return a ReadableSpan for each record, oldest first."""

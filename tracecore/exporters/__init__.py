@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
     rejected_status     the receiver answered with a status that is not success
     export_timeout      the deadline passed first
     connection          no connection, a broken one, or a peer that does not speak the protocol
+    file                the file system refused (full, no rights, a broken disk)
     export_shutdown     the exporter had been shut down
     encode              the batch could not be encoded or compressed
     exporter_error      a fault in the exporter itself
@@ -61,6 +62,14 @@ class SpanBatch(Protocol):
 
     def otlp(self) -> bytes:
         """Return the batch as one serialized ExportTraceServiceRequest; made without the GIL."""
+        ...
+
+    def otlp_json(self) -> bytes:
+        """Return the same as OTLP's JSON, in one line without its end; made without the GIL."""
+        ...
+
+    def part(self, first: int, n: int) -> SpanBatch:
+        """Return up to `n` spans from number `first` on as a batch of their own."""
         ...
 
     def spans(self) -> Sequence[ReadableSpan]:
