@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from tracecore._core cimport tc, values
 from tracecore._core.annotations cimport write_event, write_link
 from tracecore._core.foreign cimport kind_code
-from tracecore._core.recorder cimport Recorder
+from tracecore._core.recorder cimport BRANCH_ROOT, N_RESULTS, Recorder
 from tracecore._core.span cimport Span, SpanSource, new_span
 from tracecore._core.span_context cimport id_to_bytes
 from tracecore.errors import report
@@ -59,7 +59,7 @@ def adopt(SpanSource source not None, span: object) -> None:
         put_link(made, link)
     made.draft.dropped_events += <uint32_t>span.dropped_events
     made.draft.dropped_links += <uint32_t>span.dropped_links
-    recorder.n_started += 1
+    recorder.tally.started[<int>BRANCH_ROOT * <int>N_RESULTS + 1 + (made.trace_flags & 1)] += 1
     made.finish(<uint64_t>(span.end_time or made.start_ns))
 
 
