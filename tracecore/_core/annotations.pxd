@@ -1,4 +1,4 @@
-# Events and links as items of a record.
+# Events, links and the items that few spans have, in a record.
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -12,3 +12,6 @@ cdef int write_link(tc_draft *draft, object context, object attributes, uint32_t
 
 cpdef bint is_valid_link(object context, object attributes) except -1
 cpdef object exception_type_name(object cls)
+
+# Append a name that has no id, a status description, the tracestates of the span and of its parent; None: without.
+cdef int put_rare(tc_draft *draft, object name, object message, object trace_state, object parent_state) except -1
