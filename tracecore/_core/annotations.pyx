@@ -21,7 +21,7 @@ cpdef object exception_type_name(object cls):
 
 
 cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object attributes, uint32_t limit,
-                   Py_ssize_t max_length) except -1:
+                     Py_ssize_t max_length, uint32_t dropped_before) except -1:
     """Append one event."""
     cdef uint32_t content_at, id, dropped
     cdef uint8_t *head = NULL
@@ -39,14 +39,14 @@ cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object
     if head == NULL:
         raise MemoryError
     tc.tc_store_u64(head, timestamp)
-    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    dropped = dropped_before + values.put_inner_attributes(draft, attributes, limit, max_length)
     tc.tc_store_u32(draft.data + content_at + 8, dropped)  # the draft may have moved
     tc.tc_draft_close(draft, content_at)
     return 0
 
 
 cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint32_t limit,
-                  Py_ssize_t max_length) except -1:
+                    Py_ssize_t max_length, uint32_t dropped_before) except -1:
     """Append one link."""
     cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_LINK, 0, NULL, 0)
     cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_LINK_HEAD_BYTES) if content_at != 0 else NULL
@@ -66,7 +66,7 @@ cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint3
         if not tc.tc_draft_put_bytes(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, NULL, 0,
                                      <const uint8_t *><char *>state, len(state)):
             raise MemoryError
-    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    dropped = dropped_before + values.put_inner_attributes(draft, attributes, limit, max_length)
     tc.tc_store_u32(draft.data + content_at + 28, dropped)  # the draft may have moved
     tc.tc_draft_close(draft, content_at)
     return 0

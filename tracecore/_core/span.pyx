@@ -256,7 +256,7 @@ cdef class Span(SpanBase):
         try:
             aside = values.take_aside()
             write_event(aside, name, now if timestamp is None else int(timestamp), attributes,
-                      recorder.max_event_attributes, recorder.max_length)
+                      recorder.max_event_attributes, recorder.max_length, 0)
             if not tc.tc_draft_append(self.draft, aside):
                 raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_event(self.draft, recorder.max_events)
@@ -278,7 +278,7 @@ cdef class Span(SpanBase):
             if not is_valid_link(context, attributes):
                 return 0
             aside = values.take_aside()
-            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length)
+            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length, 0)
             if not tc.tc_draft_append(self.draft, aside):
                 raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_link(self.draft, recorder.max_links)
