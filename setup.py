@@ -20,7 +20,7 @@ UNITS = {
     "ids": ["ids"],
     "origin": ["strings", "record", "pb", "otlp", "batch", "ring"],
     "decode": ["record"],
-    "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
+    "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp", "json", "otlp_json"],
     "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
     "recorder": [],
     "annotations": ["record"],
@@ -29,6 +29,7 @@ UNITS = {
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
+    "adopt": ["record"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")

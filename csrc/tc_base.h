@@ -13,6 +13,8 @@
  *                    <- batch     records taken out of the ring
  *          <- pb             protobuf primitives
  *               strings, batch, pb <- otlp
+ *               <- json      JSON primitives
+ *                    <- otlp_json  a request of protobuf as JSON
  *          <- histogram      durations in exponential buckets
  *               strings, batch, histogram <- span_metrics
  *

@@ -13,6 +13,7 @@ contrib_plugin.py is the milder form: it replaces the TracerProvider only.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -37,9 +38,20 @@ LACKING: Final[dict[str, dict[str, object]]] = {
     "opentelemetry.sdk.resources": {
         "_BSD_KENV_COMMAND": ("/bin/kenv", "-q", "smbios.system.uuid"),
         "_LINUX_MACHINE_ID_PATHS": ("/etc/machine-id", "/var/lib/dbus/machine-id"),
+        "_service_instance_id": None,
+        "_service_instance_id_pid": None,
+        "subprocess": subprocess,
+    },
+    "opentelemetry.sdk.trace": {
+        "_DEFAULT_OTEL_ATTRIBUTE_COUNT_LIMIT": 128,
+        "_DEFAULT_OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": 128,
+        "_DEFAULT_OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": 128,
+        "_DEFAULT_OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": 128,
+        "_DEFAULT_OTEL_SPAN_EVENT_COUNT_LIMIT": 128,
+        "_DEFAULT_OTEL_SPAN_LINK_COUNT_LIMIT": 128,
     },
 }
-"""Private constants that a test module imports at its head: without them it could not be imported at all."""
+"""Private names that tests need to run at all: imported at the head of a module, read in setUp, the expected value."""
 
 _providers: list[Any] = []
 
@@ -57,6 +69,24 @@ def _replace() -> None:
         vars(sys.modules[name]).update(constants)
 
 
+def _undo_what_would_hide_the_rest() -> None:
+    """Undo two differences of docs/differences.md that nearly every test of resources and warnings contains.
+
+    Without this, such a test would fail over them and show nothing of what else it is about.
+    """
+    from tracecore import errors, resource
+
+    # log-rate: a test that provokes the same warning three times expects to see it three times.
+    errors._LOG_INTERVAL_S = 0.0
+    # resource-sdk-name
+    ours = resource.telemetry_sdk
+
+    def theirs() -> resource.Resource:
+        return ours().merge(resource.Resource({"telemetry.sdk.name": "opentelemetry"}))
+
+    resource.telemetry_sdk = theirs
+
+
 def _count_providers() -> None:
     """Remember every TracerProvider, also those that a test shuts down."""
     from tracecore.provider import TracerProvider
@@ -71,15 +101,9 @@ def _count_providers() -> None:
     TracerProvider.__init__ = remembered  # type: ignore[method-assign]
 
 
+_undo_what_would_hide_the_rest()
 _replace()
 _count_providers()
-
-
-def pytest_runtest_setup() -> None:
-    """Let each test see its own warnings: they come once a minute for each reason, and a test takes less."""
-    from tracecore.errors import reset_reports
-
-    reset_reports()
 
 
 def pytest_sessionfinish() -> None:

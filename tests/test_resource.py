@@ -195,7 +195,7 @@ def installed(**classes: str) -> Any:
     group = EntryPoints(
         [EntryPoint(name, f"{__name__}:{value}", "opentelemetry_resource_detector") for name, value in classes.items()]
     )
-    return mock.patch("importlib.metadata.entry_points", group.select)
+    return mock.patch("opentelemetry.util._importlib_metadata.entry_points", group.select)
 
 
 class Custom(ResourceDetector):
@@ -250,7 +250,7 @@ def test_the_built_in_detectors_are_asked_in_the_sdks_order(configured: str) -> 
 
 
 def test_the_default_detectors_are_found_without_looking_at_what_is_installed() -> None:
-    with environment(), mock.patch("importlib.metadata.entry_points", side_effect=AssertionError):
+    with environment(), mock.patch("opentelemetry.util._importlib_metadata.entry_points", side_effect=AssertionError):
         assert names_of(tested._detectors()) == ["ServiceInstanceIdResourceDetector", "OTELResourceDetector"]
 
 

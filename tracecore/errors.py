@@ -59,7 +59,7 @@ class _Reason:
 _reasons: dict[str, _Reason] = {}
 
 
-def report(reason: str, message: str, *args: object) -> None:
+def report(reason: str, message: str, *args: object, level: int = logging.WARNING) -> None:
     """Count one fault under `reason`, and log ``message % args`` unless this minute had its line.
 
     The first fault of a reason is logged at once; the line after a quiet minute tells how many were held
@@ -88,7 +88,7 @@ def report(reason: str, message: str, *args: object) -> None:
         if held_back > 0:
             line = f"{line} ({held_back} more like this held back since the last line)"
         # The finished line goes in as an argument: a "%" it contains is text, not a directive.
-        _logger.warning("%s: %s", reason, line)
+        _logger.log(level, "%s: %s", reason, line)
     except Exception:  # a fault in telling of a fault has nobody left to be told to
         return
 

@@ -78,6 +78,11 @@ class InstrumentationScope(StandIn):
             return NotImplemented
         return _order(self) < _order(other)
 
+    @property
+    def instrumentation_info(self) -> InstrumentationInfo:
+        """The scope in its deprecated form, which a tracer shows; without the warning, which a span's reader gets."""
+        return instrumentation_info_of(self)
+
     def to_json(self, indent: int | None = 4) -> str:
         # Imported here: nothing on the way to a sent span needs json.
         from json import dumps

@@ -34,7 +34,8 @@ class SpanLimits(StandIn):
     `max_attributes`), `max_events`, `max_links`.  Lengths, in characters: `max_span_attribute_length` (a case
     of `max_attribute_length`).
 
-    Raises: ConfigurationError (a ValueError) naming the argument or the variable that holds something else.
+    Raises: ConfigurationError (a ValueError) naming the argument that holds something else; a variable that does is
+    warned about, and passed over.
     Threads: any; nothing here changes after construction.
     """
 

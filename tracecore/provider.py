@@ -26,6 +26,7 @@ from tracecore import config, resource, sampling
 from tracecore._core import decode
 from tracecore._core.ids import fork_generation
 from tracecore._core.origin import Origin
+from tracecore._core.queue import SpanQueue
 from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
 from tracecore.errors import ConfigurationError, report, reported
@@ -38,6 +39,7 @@ from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
 from tracecore.sdk_classes import StandIn, stands_for
 from tracecore.self_metrics import self_metrics
+from tracecore.span_feed import SpanFeed
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
 from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
 
@@ -60,7 +62,10 @@ def providers() -> tuple[TracerProvider, ...]:
 class BatchSpanProcessor(SpanProcessor):
     """Exports in batches, through the core: added to a TracerProvider of ours it costs the span path one copy.
 
-    `span_exporter` may be one of tracecore's exporters or any object with the SDK's `export(spans)`.
+    `span_exporter` may be one of tracecore's exporters or any object with the SDK's `export(spans)`. Spans that
+    somebody hands to `on_end` (a subclass that filters, a processor in front of this one, another provider) are
+    queued in the same way, at the cost of reading them.
+
     Times are milliseconds; what is None comes from OTEL_BSP_*, else from tracecore's defaults. The queue is
     bounded by bytes (`ring_bytes`); `max_queue_size`, in spans, is taken as 512 bytes each.
     """
@@ -76,6 +81,8 @@ class BatchSpanProcessor(SpanProcessor):
         ring_bytes: int | None = None,
         meter_provider: Any = None,
     ) -> None:
+        if max_export_batch_size is not None and max_queue_size is not None and max_export_batch_size > max_queue_size:
+            raise ConfigurationError("max_export_batch_size", max_export_batch_size, "at most max_queue_size")
         if max_queue_size is not None:
             if isinstance(max_queue_size, bool) or not isinstance(max_queue_size, int) or max_queue_size < 1:
                 raise ConfigurationError("max_queue_size", max_queue_size, "an integer above 0")
@@ -91,11 +98,17 @@ class BatchSpanProcessor(SpanProcessor):
         self._capacity = max_queue_size or config.spans_for(self._settings.ring_bytes)
         self._meter_provider = meter_provider
         self._pipeline: Pipeline | None = None
+        self._feed = SpanFeed(None, self._open_queue, self._reset_in_child, self.force_flush)
+        self._is_shut_down = False
 
     def attach(self, origin: Origin) -> Pipeline:
         """Return the pipeline that serves a provider's spans. Raises: RuntimeError at the second provider."""
         if self._pipeline is not None:
             raise RuntimeError("this BatchSpanProcessor belongs to a provider already")
+        self._feed = SpanFeed(origin, self._open_queue, self._reset_in_child, self.force_flush)
+        return self._open(origin)
+
+    def _open(self, origin: Origin) -> Pipeline:
         settings = self._settings
         self._pipeline = Pipeline(
             origin,
@@ -109,27 +122,62 @@ class BatchSpanProcessor(SpanProcessor):
             metrics.add_pipeline(self._pipeline, self._capacity)
         return self._pipeline
 
+    @property
+    def pipeline(self) -> Pipeline | None:
+        """What serves the spans; None before a provider or a first span has come."""
+        return self._pipeline
+
+    def _open_queue(self, origin: Origin) -> SpanQueue:
+        return (self._pipeline or self._open(origin)).queue
+
+    def _reset_in_child(self) -> None:
+        # One that is attached is reset by its provider.
+        if self._pipeline is not None and self._feed.is_alone:
+            self._pipeline.reset_in_child()
+
+    @property
+    def takes_records(self) -> bool:
+        """Whether nobody has put code of his own in the way of the spans: then they need not be made for it."""
+        return all(
+            getattr(getattr(self, name), "__func__", None) is getattr(BatchSpanProcessor, name)
+            for name in ("on_start", "_on_ending", "on_end", "shutdown", "force_flush")
+        )
+
     def on_end(self, span: ReadableSpan) -> None:
-        """Count the span as lost: only a provider of another make calls this."""
-        report("processor_unattached", "tracecore's BatchSpanProcessor works in tracecore's TracerProvider only")
+        """Queue a span that is handed over; one that is not sampled is left out."""
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        if self._is_shut_down and self._pipeline is None:
+            report("processor_shut_down", "a span ended after its BatchSpanProcessor was shut down")
+            return
+        try:
+            self._feed.put(span)
+        except Exception as fault:  # a span of somebody's own class, as good as any
+            report("span_refused", "a span was not queued: %s: %s", type(fault).__name__, fault)
 
     def shutdown(self, timeout_millis: float = 30000) -> None:
+        self._feed.after_fork_in_child()
         if self._pipeline is not None:
             self._pipeline.shutdown(timeout_millis / 1000)
+        elif not self._is_shut_down:
+            as_exporter(self.span_exporter).shutdown()
+        self._is_shut_down = True
 
     def force_flush(self, timeout_millis: float | None = None) -> bool:
+        self._feed.after_fork_in_child()
         if self._pipeline is None:
             return True
         return self._pipeline.force_flush(30.0 if timeout_millis is None else timeout_millis / 1000)
 
 
 def _seconds(name: str, millis: float | None) -> float | None:
-    """Milliseconds as seconds, refused under their own name."""
+    """Milliseconds as seconds, refused under their own name; more than an hour, which means "never", is an hour."""
     if millis is None:
         return None
-    if isinstance(millis, bool) or not isinstance(millis, (int, float)) or not 0 < millis <= config.MAX_SECONDS * 1000:
-        raise ConfigurationError(name, millis, f"milliseconds, above 0 and at most {config.MAX_SECONDS * 1000:.0f}")
-    return millis / 1000
+    if isinstance(millis, bool) or not isinstance(millis, (int, float)) or not millis > 0:
+        raise ConfigurationError(name, millis, "milliseconds, above 0")
+    return min(millis / 1000, config.MAX_SECONDS)
 
 
 @stands_for("opentelemetry.sdk.trace", "TracerProvider")
@@ -160,6 +208,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         *,
         meter_provider: Any = None,
         _tracer_configurator: TracerConfigurator | None = None,
+        _disabled: bool | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -185,19 +234,28 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
-        self._is_disabled = config.sdk_disabled()
+        self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
+        # A configuration file decides this without the variable.
+        self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
+        self._recorder.shown_processor = self._active_span_processor
         if active_span_processor is not None:
             self._recorder.set_processor(active_span_processor)
         _providers.append(self)
-        self._shuts_down_at_exit = shutdown_on_exit
-        if shutdown_on_exit:
-            atexit.register(self.shutdown)
+        self._atexit_handler = atexit.register(self.shutdown) if shutdown_on_exit else None
 
     @property
     def resource(self) -> Any:
         return self._origin.resource
+
+    @property
+    def _resource(self) -> Any:
+        return self._origin.resource
+
+    def _update_resource(self, resource: Any) -> None:
+        """Merge `resource` into the provider's: for spans that are sent from now on."""
+        self._origin.set_resource(self._origin.resource.merge(resource))
 
     def get_tracer(
         self,
@@ -254,9 +312,11 @@ class TracerProvider(StandIn, ApiTracerProvider):
             self._add_stage(span_processor)
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
                 return
-        if isinstance(span_processor, BatchSpanProcessor):
+        if isinstance(span_processor, BatchSpanProcessor) and span_processor.takes_records:
             self._add_pipeline(span_processor.attach(self._origin))
             return
+        if isinstance(span_processor, BatchSpanProcessor):
+            self._fed += (span_processor,)
         self._active_span_processor.add_span_processor(_with_every_hook(span_processor))
         self._recorder.set_processor(self._active_span_processor)
 
@@ -341,8 +401,9 @@ class TracerProvider(StandIn, ApiTracerProvider):
         finally:
             if self in _providers:
                 _providers.remove(self)
-            if self._shuts_down_at_exit:
-                atexit.unregister(self.shutdown)
+            if self._atexit_handler is not None:
+                atexit.unregister(self._atexit_handler)
+                self._atexit_handler = None
 
     def _after_fork_in_child(self) -> None:
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
@@ -351,7 +412,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         for pipeline in self._pipelines:
             pipeline.reset_in_child()
         if not self._is_shut_down:
-            self._origin.set_resource(self._origin.resource.merge(resource.process_dependent()))
+            self._update_resource(resource.process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.
         self._recorder.reset_in_child()
         self._generation = fork_generation()
@@ -363,7 +424,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
             "spans": self._recorder.counts(),
             "exporters": [
                 {"exporter": type(_innermost(pipeline.exporter)).__name__, **pipeline.counts()}
-                for pipeline in self._pipelines
+                for pipeline in (*self._pipelines, *(fed.pipeline for fed in self._fed if fed.pipeline is not None))
             ],
             "reports": reported(),
         }

@@ -34,6 +34,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import AnyValue, Attributes
 
 from tracecore import config
+from tracecore.entry_point import load_entry_point
 from tracecore.errors import ConfigurationError, report
 from tracecore.sdk_classes import StandIn, StandInMember, stands_for
 
@@ -337,14 +338,8 @@ def from_environment() -> Sampler:
 
 
 def _from_entry_point(name: str) -> Sampler:
-    # Imported here: reading the metadata of all installed packages is slow, and only unusual names need it.
-    from importlib.metadata import entry_points
-
     try:
-        entry_point = next(iter(entry_points(group="opentelemetry_traces_sampler", name=name)), None)
-        if entry_point is None:
-            raise LookupError("no sampler of that name is built in or installed")
-        sampler = entry_point.load()(config.traces_sampler_arg())
+        sampler = load_entry_point("opentelemetry_traces_sampler", name)(config.traces_sampler_arg())
         if not callable(getattr(sampler, "should_sample", None)):
             raise TypeError(f"the entry point returned {sampler!r}, which is not a sampler")
     except Exception as fault:  # code of another package; the program must start without it

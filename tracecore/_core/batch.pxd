@@ -7,4 +7,5 @@ cdef class Batch:
     cdef tc_batch records
     cdef Origin origin
     cdef bytes encoded               # the OTLP request, once somebody asked for it
+    cdef bytes encoded_json          # the same as JSON
     cdef readonly unsigned long long lost_attributes  # that OTLP cannot hold; known once encoded

@@ -1,8 +1,9 @@
 # cython: binding=False
 """A batch of finished spans: what an exporter gets.
 
-    exporter that speaks OTLP     batch.otlp()   encoded without the GIL, once, kept for retries
-    exporter written for the SDK  batch.spans()  ReadableSpans
+    exporter that speaks OTLP     batch.otlp()       encoded without the GIL, once, kept for retries
+                                  batch.otlp_json()  the same as JSON
+    exporter written for the SDK  batch.spans()      ReadableSpans
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -129,6 +130,45 @@ cdef class Batch:
             return self.encoded
         finally:
             give_back_buffer(&out)
+
+    def otlp_json(self) -> bytes:
+        """Return what otlp() returns as OTLP's JSON, one line without its end.
+
+        Raises: MemoryError. The GIL is released while encoding.
+        """
+        cdef tc.tc_bytes out
+        cdef tc.tc_status status
+        cdef bytes request
+        cdef const uint8_t *at
+        cdef uint64_t n
+        if self.encoded_json is not None:
+            return self.encoded_json
+        request = self.otlp()
+        at = <const uint8_t *><const char *>request
+        n = len(request)
+        out = take_buffer()
+        try:
+            with nogil:
+                status = tc.tc_otlp_json(&out, at, n)
+            if status != tc.TC_OK:
+                raise MemoryError("encoding %d spans as JSON: %s" % (self.records.n, tc.tc_status_text(status).decode()))
+            self.encoded_json = PyBytes_FromStringAndSize(<const char *>out.data, out.n)
+            return self.encoded_json
+        finally:
+            give_back_buffer(&out)
+
+    def part(self, uint32_t first, uint32_t n) -> Batch:
+        """Return copies of up to `n` spans from number `first` on as a batch of their own: for a receiver that takes
+        no larger request.
+
+        Raises: MemoryError.
+        """
+        cdef Batch batch = Batch(self.origin)
+        cdef uint32_t i
+        for i in range(first, min(<uint64_t>first + n, <uint64_t>self.records.n)):
+            if tc.tc_batch_append(&batch.records, tc.tc_batch_record_view(&self.records, i)) != tc.TC_OK:
+                raise MemoryError
+        return batch
 
     def spans(self) -> list:
         """Return a ReadableSpan for each record, oldest first."""

@@ -22,7 +22,7 @@ from opentelemetry.trace.status import Status
 from tracecore._core cimport tc, values
 from tracecore._core.decode cimport span_kind, status as status_of
 from tracecore._core.recorder cimport Recorder
-from tracecore._core.span cimport SpanBase, SpanSource, exact_text
+from tracecore._core.span cimport SpanBase, SpanSource
 from tracecore.errors import report
 
 cdef object NO_ATTRIBUTES = MappingProxyType({})
@@ -75,7 +75,7 @@ cdef class MeasuredSpan(SpanBase):
 
     def update_name(self, name) -> None:
         if not self.ended:
-            self.name = exact_text(name)
+            self.name = values.exact_text(name)
 
     def set_status(self, status, description=None) -> None:
         """As Span.set_status: OK is final, UNSET never overrides. What is no status is a sampled span's to report."""
@@ -189,7 +189,7 @@ cdef class MeasuredSpan(SpanBase):
 cdef MeasuredSpan new_measured_span(SpanSource source, object name):
     cdef MeasuredSpan span = MeasuredSpan.__new__(MeasuredSpan)
     span.source = source
-    span.name = name if type(name) is str else exact_text(name)
+    span.name = name if type(name) is str else values.exact_text(name)
     return span
 
 

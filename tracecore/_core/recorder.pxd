@@ -40,7 +40,8 @@ cdef class Recorder:
     cdef object sampler                # asked where a rule says RULE_ASK
     cdef rule rules[N_BRANCHES]
     cdef object id_generator           # None: the core's own
-    cdef public object shown_id_generator  # what the provider was given, which may stand for the core's own
+    # What the provider was given, for tracers and spans to show: may stand for the core's own ids, for nobody.
+    cdef public object shown_id_generator, shown_processor
     cdef uint8_t random_flag           # W3C "random trace id", when the generator says so
     cdef object processor              # None, or an object with on_start, _on_ending, on_end
     cdef tuple queues                  # keeps the pointers below alive

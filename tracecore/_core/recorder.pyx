@@ -169,6 +169,10 @@ cdef class Recorder:
         self.reset_in_child()
         return 0
 
+    def notice(self) -> None:
+        """Start clean if this is a new process; what the span path does by itself."""
+        self.notice_fork()
+
     cdef int commit(self, const uint8_t *record, bint sampled) except -1:
         cdef int i
         self.tally.ended[sampled] += 1

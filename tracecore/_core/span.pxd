@@ -22,13 +22,10 @@ cdef class SpanBase:
     cdef object trace_state     # TraceState or None
     cdef object made_context    # the SpanContext, once somebody asked
 
-cdef class SilentSpan(SpanBase):
+cdef class UnsampledSpan(SpanBase):
     pass
 
-cdef class UnsampledSpan(SilentSpan):
-    pass
-
-cdef class PassedOnSpan(SilentSpan):
+cdef class PassedOnSpan(UnsampledSpan):
     pass
 
 cdef class Span(SpanBase):
@@ -57,6 +54,3 @@ cdef class Span(SpanBase):
 cdef Span new_span(SpanSource source, object name)
 cdef UnsampledSpan new_unsampled_span()
 cdef PassedOnSpan new_passed_on_span(object context)
-
-# A name as a str and no subclass.
-cdef object exact_text(object name)

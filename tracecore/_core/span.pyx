@@ -25,7 +25,7 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
-from tracecore._core.annotations cimport write_event, write_link
+from tracecore._core.annotations cimport exception_type_name, is_valid_link, write_event, write_link
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport make_span_context
@@ -41,12 +41,20 @@ cdef extern from *:
     }
     static void tc_only_by_tracer(PyTypeObject *type) {
         type->tp_new = tc_refuse_new;
+        type->tp_flags &= ~Py_TPFLAGS_BASETYPE;
         type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
         PyType_Modified(type);
     }
+    /* Give an attribute of a class a second name. */
+    static int tc_also_called(PyTypeObject *type, PyObject *alias, PyObject *name) {
+        PyObject *found = PyDict_GetItemWithError(type->tp_dict, name);
+        if (found == NULL || PyDict_SetItem(type->tp_dict, alias, found) < 0) return -1;
+        PyType_Modified(type);
+        return 0;
+    }
 
-    /* Spare objects: Cython gives freelists to base classes only. The classes are final, so an
-     * instance's size is its type's. Under the GIL, like all allocation of objects. */
+    /* Spare objects: Cython gives freelists to base classes only. Nobody can derive from the classes
+     * (see tc_only_by_tracer), so an instance's size is its type's. Under the GIL, like all allocation of objects. */
     #define TC_MAX_SPARE 64
     typedef struct tc_spares {
         void *items[TC_MAX_SPARE];
@@ -81,6 +89,7 @@ cdef extern from *:
     }
     """
     void tc_only_by_tracer(PyTypeObject *type)
+    int tc_also_called(PyTypeObject *type, object alias, object name) except -1
     void tc_keep_spares(PyTypeObject *span, PyTypeObject *unsampled)
 
 cdef tc.tc_draft_pool POOL
@@ -120,8 +129,8 @@ ApiSpan.register(SpanBase)
 
 
 @cython.no_gc
-cdef class SilentSpan(SpanBase):
-    """A span that has an identity, and does nothing else.
+cdef class UnsampledSpan(SpanBase):
+    """A span the sampler decided against: it has ids and propagates, and does nothing else.
 
     no_gc: it refers to a TraceState and a SpanContext only, neither of which can refer back.
     """
@@ -163,18 +172,12 @@ cdef class SilentSpan(SpanBase):
         return f"{type(self).__name__}({self.get_span_context()!r})"
 
 
-NonRecordingSpan.register(SilentSpan)
+NonRecordingSpan.register(UnsampledSpan)
 
 
 @cython.final
 @cython.no_gc
-cdef class UnsampledSpan(SilentSpan):
-    """A span the sampler decided against: it has ids of its own, which propagate."""
-
-
-@cython.final
-@cython.no_gc
-cdef class PassedOnSpan(SilentSpan):
+cdef class PassedOnSpan(UnsampledSpan):
     """A span of a tracer that is switched off: its identity is its parent's, or invalid without one.
 
     As a parent it is treated like any span that is not ours: it may stand for one of another process.
@@ -189,11 +192,6 @@ cdef PassedOnSpan new_passed_on_span(object context):
     cdef PassedOnSpan span = PassedOnSpan.__new__(PassedOnSpan)
     span.made_context = context
     return span
-
-
-def is_valid_link(context: object, attributes: object) -> bool:
-    """A link to nowhere is kept only if it says something: the SDK's rule."""
-    return bool(context and (context.is_valid or attributes or context.trace_state))
 
 
 # ---- what isinstance() is told of a span: tracecore.sdk_classes ------------------------------------
@@ -213,11 +211,6 @@ cdef object learn_class():
         return Span
     n_modules_seen, class_of_spans = n, found
     return found
-
-
-def exception_type_name(cls: object) -> str:
-    module = cls.__module__
-    return f"{module}.{cls.__qualname__}" if module and module != "builtins" else cls.__qualname__
 
 
 @cython.final
@@ -320,7 +313,7 @@ cdef class Span(SpanBase):
         if self.ended:
             after_end("update_name")
             return
-        self.name = name if type(name) is str else exact_text(name)
+        self.name = name if type(name) is str else values.exact_text(name)
 
     def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
         """Record the exception as an event (specification, trace/exceptions.md)."""
@@ -530,38 +523,8 @@ cdef class Span(SpanBase):
         """Start the span a second time, which is reported: a tracer's span is started when one gets it."""
         report("started_again", "start called on a span that has started")
 
-    # ---- by the SDK's own names: processors and exporters in the wild read a live span there -------
-
     def _readable_span(self):
         return readable(self)
-
-    @property
-    def _name(self):
-        return self.name
-
-    @property
-    def _context(self):
-        return self.get_span_context()
-
-    @property
-    def _parent(self):
-        return self.parent
-
-    @property
-    def _kind(self):
-        return self.kind
-
-    @property
-    def _start_time(self):
-        return self.start_time
-
-    @property
-    def _end_time(self):
-        return self.end_time
-
-    @property
-    def _status(self):
-        return self.status
 
     @property
     def _attributes(self):
@@ -569,28 +532,12 @@ cdef class Span(SpanBase):
         return readable(self)._attributes
 
     @property
-    def _events(self):
-        return self.events
-
-    @property
-    def _links(self):
-        return self.links
-
-    @property
-    def _resource(self):
-        return self.resource
-
-    @property
-    def _instrumentation_scope(self):
-        return self.source.scope
-
-    @property
     def _limits(self):
         return self.source.recorder.limits
 
     @property
     def _span_processor(self):
-        return self.source.recorder.processor
+        return self.source.recorder.shown_processor
 
     def __repr__(self) -> str:
         return f'Span(name="{self.name}", context={self.get_span_context()!r})'
@@ -605,7 +552,7 @@ cdef Span new_span(SpanSource source, object name):
     span = Span.__new__(Span)
     span.draft = draft
     span.source = source
-    span.name = name if type(name) is str else exact_text(name)
+    span.name = name if type(name) is str else values.exact_text(name)
     return span
 
 
@@ -638,17 +585,6 @@ cdef int put_rare(Span span, tc.tc_draft *draft) except -1:
     return 0
 
 
-cdef object exact_text(object name):
-    """A name as a str and no subclass: a span must not hold what could refer back to it."""
-    if isinstance(name, str):
-        return str.__str__(name)
-    try:
-        return str.__str__(str(name))
-    except Exception as error:
-        report("span_text", "a name of type %s has no text: %s: %s", type(name).__name__, type(error).__name__, error)
-        return type(name).__name__
-
-
 cdef object readable(Span span):
     """The span as an independent ReadableSpan, as it stands now."""
     return readable_span_class()(
@@ -678,8 +614,11 @@ cdef int tell_processor(Span span, object processor) except -1:
     return 0
 
 
+# Under the SDK's own names: processors and exporters in the wild read a live span there.
+for public in ("name", "context", "parent", "kind", "start_time", "end_time", "status", "events", "links", "resource",
+               "instrumentation_scope"):
+    tc_also_called(<PyTypeObject *>Span, "_" + public, public)
 tc_keep_spares(<PyTypeObject *>Span, <PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>Span)
-tc_only_by_tracer(<PyTypeObject *>SilentSpan)
 tc_only_by_tracer(<PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>PassedOnSpan)

@@ -196,6 +196,10 @@ cdef extern from "tc_span_metrics.h" nogil:
     bint tc_span_metrics_read(tc_span_metrics *metrics, uint32_t i, tc_series *out)
 
 
+cdef extern from "tc_otlp_json.h" nogil:
+    tc_status tc_otlp_json(tc_bytes *out, const uint8_t *request, uint64_t n)
+
+
 cdef extern from "tc_wake.h" nogil:
     ctypedef struct tc_wake:
         bint is_sleeping

@@ -254,7 +254,11 @@ cdef class Tracer(SpanSource):
 
     @property
     def span_processor(self):
-        return self.recorder.processor
+        return self.recorder.shown_processor
+
+    @property
+    def instrumentation_info(self):
+        return self.scope.instrumentation_info
 
     @property
     def id_generator(self):

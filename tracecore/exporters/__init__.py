@@ -64,6 +64,14 @@ class SpanBatch(Protocol):
         """Return the batch as one serialized ExportTraceServiceRequest; made without the GIL."""
         ...
 
+    def otlp_json(self) -> bytes:
+        """Return the same as OTLP's JSON, in one line without its end; made without the GIL."""
+        ...
+
+    def part(self, first: int, n: int) -> SpanBatch:
+        """Return up to `n` spans from number `first` on as a batch of their own."""
+        ...
+
     def spans(self) -> Sequence[ReadableSpan]:
         """Return the spans as Python objects, for exporters with a format of their own."""
         ...

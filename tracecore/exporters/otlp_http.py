@@ -1,7 +1,8 @@
-"""OTLP over HTTP/1.1: each batch as one POST of protobuf.
+"""OTLP over HTTP/1.1: each batch as one POST of protobuf or of JSON.
 
 Delivery (attempts, pauses, deadline, TLS, fork) is http_exporter.py's; here are the body, made without the GIL, and
-what the receiver answers: a partial success, or a google.rpc.Status with the reason of a refusal.
+what the receiver answers: a partial success, or a google.rpc.Status with the reason of a refusal.  It answers in the
+encoding of the request; what something in between says in another one is only shown.
 
 Source: OTLP specification 1.9 "OTLP/HTTP".
 """
@@ -14,7 +15,12 @@ from tracecore.errors import ConfigurationError, report
 from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.http_connection import Reply, shown
 from tracecore.exporters.http_exporter import RETRY_PAUSE_S, HTTPExporter
-from tracecore.exporters.otlp_response import read_partial_success, read_status_message
+from tracecore.exporters.otlp_response import (
+    read_json_partial_success,
+    read_json_status_message,
+    read_partial_success,
+    read_status_message,
+)
 from tracecore.exporters.otlp_settings import (
     DEFAULT_ENDPOINT,
     DEFAULT_TIMEOUT_S,
@@ -23,18 +29,21 @@ from tracecore.exporters.otlp_settings import (
     traces_url,
 )
 
-__all__ = ["OTLPHTTPExporter", "from_environment"]
+__all__ = ["OTLPHTTPExporter", "from_environment", "json_from_environment", "protobuf_from_environment"]
+
+
+_CONTENT_TYPES = {"protobuf": "application/x-protobuf", "json": "application/json"}
 
 
 class OTLPHTTPExporter(HTTPExporter):
     """Send batches to one OTLP/HTTP receiver.
 
     endpoint: full URL, used as it is (no ``v1/traces`` is appended), http or https.
+    encoding: "protobuf" or "json".
     The other arguments, faults and threads: as HTTPExporter.
     """
 
     _format = "OTLP"
-    _content_type = "application/x-protobuf"
     _guess = "; is it a gRPC port?"
 
     component_type = "otlp_http_span_exporter"
@@ -50,9 +59,15 @@ class OTLPHTTPExporter(HTTPExporter):
         client_certificate_file: str | None = None,
         client_key_file: str | None = None,
         *,
+        encoding: str = "protobuf",
         retry_pause: float = RETRY_PAUSE_S,
+        max_request_bytes: int = 0,
         version: str | None = None,
     ) -> None:
+        if encoding not in _CONTENT_TYPES:
+            raise ConfigurationError("encoding", encoding, "protobuf or json")
+        self._is_json = encoding == "json"
+        self._content_type = _CONTENT_TYPES[encoding]
         super().__init__(
             endpoint,
             headers,
@@ -62,17 +77,19 @@ class OTLPHTTPExporter(HTTPExporter):
             client_certificate_file,
             client_key_file,
             retry_pause=retry_pause,
+            max_request_bytes=max_request_bytes,
             version=version,
         )
 
     def _encode(self, batch: SpanBatch) -> bytes:
-        return batch.otlp()
+        return batch.otlp_json() if self._is_json else batch.otlp()
 
     def _taken(self, n_spans: int, reply: Reply) -> Outcome:
         n_rejected, text = 0, ""
         # Something in between may answer 200 with a page of its own; its bytes are not searched for a number.
-        if not reply.content_type or "protobuf" in reply.content_type:
-            n_rejected, text = read_partial_success(reply.body)
+        if not reply.content_type or ("json" if self._is_json else "protobuf") in reply.content_type:
+            read = read_json_partial_success if self._is_json else read_partial_success
+            n_rejected, text = read(reply.body)
         n_rejected = min(max(n_rejected, 0), n_spans)
         if n_rejected:
             text = shown(text) or "no reason given"
@@ -81,7 +98,10 @@ class OTLPHTTPExporter(HTTPExporter):
         return Outcome(n_spans, 0, "", f"{self._endpoint.shown}: {shown(text)}" if text else "")
 
     def _words_of(self, reply: Reply) -> str:
-        return read_status_message(reply.body) if "protobuf" in reply.content_type else super()._words_of(reply)
+        if "protobuf" in reply.content_type:
+            return read_status_message(reply.body)
+        text = read_json_status_message(reply.body) if "json" in reply.content_type else ""
+        return text or super()._words_of(reply)
 
 
 _VARIABLES = {
@@ -93,14 +113,17 @@ _VARIABLES = {
 """Arguments of the exporter that only the environment gives here: what it refuses is named as it was given."""
 
 
-def from_environment(environment: Mapping[str, str], endpoint: str | None = None) -> OTLPHTTPExporter:
+def from_environment(
+    environment: Mapping[str, str], endpoint: str | None = None, protocol: str | None = None
+) -> OTLPHTTPExporter:
     """Return the exporter that OTEL_EXPORTER_OTLP_* describe; a base URL in `endpoint` wins over theirs.
 
+    `protocol` ("http/protobuf", "http/json") wins over OTEL_EXPORTER_OTLP_PROTOCOL.
     Raises: ConfigurationError, naming variable, value and range.
     """
     if endpoint is not None:  # nobody needs to hear of what it replaces
         environment = {name: value for name, value in environment.items() if not name.endswith("_ENDPOINT")}
-    arguments, warnings = exporter_arguments(environment)
+    arguments, warnings = exporter_arguments(environment, protocol)
     if endpoint is not None:
         path = parse_endpoint("endpoint", endpoint).target.partition("?")[0]
         arguments["endpoint"] = endpoint if path.rstrip("/").endswith("/v1/traces") else traces_url(endpoint)
@@ -118,3 +141,13 @@ def from_environment(environment: Mapping[str, str], endpoint: str | None = None
     if warnings:
         report("otlp_settings", "%s", "; ".join(warnings))  # one line: a second would be held back
     return exporter
+
+
+def protobuf_from_environment(environment: Mapping[str, str]) -> OTLPHTTPExporter:
+    """Return the exporter that is asked for as "otlp_proto_http", whatever OTEL_EXPORTER_OTLP_PROTOCOL says."""
+    return from_environment(environment, protocol="http/protobuf")
+
+
+def json_from_environment(environment: Mapping[str, str]) -> OTLPHTTPExporter:
+    """Return the exporter that is asked for as "otlp_json_http", whatever OTEL_EXPORTER_OTLP_PROTOCOL says."""
+    return from_environment(environment, protocol="http/json")

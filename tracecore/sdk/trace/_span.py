@@ -24,6 +24,7 @@ from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
 from tracecore._core import span as core
+from tracecore._core.annotations import exception_type_name, is_valid_link
 from tracecore.errors import report
 from tracecore.instrumentation_scope import InstrumentationInfo, InstrumentationScope
 from tracecore.limits import SpanLimits
@@ -109,7 +110,7 @@ class Span(ApiSpan, ReadableSpan):
             self._events.append(event)
         self._links: BoundedList[Link] = BoundedList(limits.max_links)
         for link in links or ():
-            if link and core.is_valid_link(link.context, link.attributes):
+            if link and is_valid_link(link.context, link.attributes):
                 self._links.append(Link(link.context, self._kept(link.attributes, limits.max_link_attributes)))
 
     def __repr__(self) -> str:
@@ -185,7 +186,7 @@ class Span(ApiSpan, ReadableSpan):
             self._events.append(Event(name=name, attributes=kept, timestamp=timestamp))
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
-        if core.is_valid_link(context, attributes) and not self._has_ended("add_link"):
+        if is_valid_link(context, attributes) and not self._has_ended("add_link"):
             self._links.append(Link(context, self._kept(attributes, self._limits.max_link_attributes)))
 
     def update_name(self, name: str) -> None:
@@ -219,7 +220,7 @@ class Span(ApiSpan, ReadableSpan):
         from traceback import format_exception
 
         described: dict[str, AnyValue] = {
-            "exception.type": core.exception_type_name(type(exception)),
+            "exception.type": exception_type_name(type(exception)),
             "exception.message": str(exception),
             "exception.stacktrace": "".join(format_exception(exception)),
             "exception.escaped": str(escaped),

@@ -2,7 +2,6 @@
 
 import logging
 
-from tracecore.exporters.console import ConsoleSpanExporter
 from tracecore.provider import BatchSpanProcessor
 from tracecore.readable_span import ReadableSpan
 from tracecore.sdk.environment_variables import (
@@ -13,6 +12,7 @@ from tracecore.sdk.environment_variables import (
     OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED,
 )
 from tracecore.sdk.trace._span import Span
+from tracecore.sdk.trace.export._console import ConsoleSpanExporter
 from tracecore.simple_span_processor import SimpleSpanProcessor
 from tracecore.span_exporter import SpanExporter, SpanExportResult
 from tracecore.span_processor import SpanProcessor
