@@ -18,7 +18,9 @@ from tracecore.entry_point import load_entry_point
 
 __all__ = ["OURS", "processor"]
 
-OURS: Final[dict[str, tuple[str, str]]] = {}
+OURS: Final[dict[str, tuple[str, str]]] = {
+    "tracecore/span_metrics": ("tracecore.processors.span_metrics", "SpanMetrics"),
+}
 """Name in the file -> (module, callable)."""
 
 
