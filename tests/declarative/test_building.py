@@ -473,11 +473,35 @@ def test_the_default_sampler_is_not_the_variables(tmp_path: Path) -> None:
         ("{otlp_grpc: {endpoint: 'h:4317', tls: {insecure: true}}}", "OTLPGRPCExporter"),
         ("{otlp_http: {encoding: json, max_request_size: 0, timeout: 0}}", "OTLPHTTPExporter"),
         ("{otlp_http: {encoding: protobuf}}", "OTLPHTTPExporter"),
+        ("{zipkin: }", "ZipkinExporter"),
+        ("{zipkin: {endpoint: 'http://h:9411/api/v2/spans', timeout: 500}}", "ZipkinExporter"),
+        ("{tracecore/zipkin: {local_node_port: 80}}", "ZipkinExporter"),
+        ("{tracecore/jaeger_agent: {host: h, port: 6832, protocol: binary}}", "JaegerAgentExporter"),
+        ("{tracecore/jaeger_collector: {endpoint: 'http://h/api/traces', username: a, password: b}}", "JaegerCollectorExporter"),
+        ("{tracecore/msgpack_file: {path: /tmp/spans.msgpack, max_bytes: 1000000}}", "MessagePackFileExporter"),
+        ("{tracecore/otlp_file: {path: /tmp/spans.jsonl, keep: 3, compress: true}}", "OTLPFileExporter"),
     ],
 )
 def test_every_exporter_of_the_schema_is_made_of_ours(tmp_path: Path, exporter: str, shown: str) -> None:
     (made,) = parts_of(tmp_path, f"tracer_provider: {{processors: [{{batch: {{exporter: {exporter}}}}}]}}").processors
     assert type(made.exporter).__name__ == shown
+
+
+@pytest.mark.parametrize(
+    ("exporter", "fault"),
+    [
+        ("{tracecore/jaeger_agent: {hots: h}}", "tracecore/jaeger_agent.hots (line 2): expected one of host, port, protocol, timeout, "
+         "max_packet_bytes, retry_pause, did you mean 'host'?"),
+        ("{tracecore/jaeger_agent: {port: 0}}", "tracecore/jaeger_agent.port=0 (line 2): expected"),
+        ("{tracecore/msgpack_file: }", "tracecore/msgpack_file.path (line 2): expected it to be there"),
+        ("{tracecore/msgpack: }", "tracecore/msgpack (line 2): nothing of that name is built in or installed "
+         "(opentelemetry_traces_exporter), did you mean 'tracecore/msgpack_file'?"),
+        ("{zipkin: {endpoint: nope}}", "zipkin.endpoint='nope' (line 2): expected a URL"),
+    ],
+)  # fmt: skip
+def test_arguments_of_our_own_exporters_are_judged_by_them(tmp_path: Path, exporter: str, fault: str) -> None:
+    (found,) = faults_of(tmp_path, f"tracer_provider: {{processors: [{{batch: {{exporter: {exporter}}}}}]}}")
+    assert found.startswith(f"tracer_provider.processors[0].batch.exporter.{fault}"), found
 
 
 @pytest.mark.parametrize("stream", ["file://host/a", "file:///a/", "file:a", "/a", "stderr", "file:///a?b"])

@@ -15,10 +15,11 @@ from urllib.parse import unquote, urlsplit
 from msgspec import UNSET
 
 from tracecore.declarative import schema
+from tracecore.declarative.arguments import made_of
 from tracecore.entry_point import load_entry_point
 from tracecore.errors import ConfigurationError
 
-__all__ = ["PLACES", "exporter"]
+__all__ = ["OURS", "PLACES", "exporter"]
 
 PLACES: Final = {
     "certificate_file": "tls.ca_file",
@@ -41,6 +42,8 @@ def exporter(component: schema.Component, note: Callable[[str, str], None]) -> A
     """
     if (make := _OURS.get(component.name)) is not None:
         return make(component.settings, lambda key, words: note(f"{component.path}.{key}", words))
+    if (ours := OURS.get(component.name)) is not None:
+        return made_of(*ours, component)
     return load_entry_point("opentelemetry_traces_exporter", component.name)(**component.settings)
 
 
@@ -80,6 +83,15 @@ def _zipkin(settings: schema.Zipkin, note: Callable[[str, str], None]) -> Any:
         arguments["timeout"] = settings.timeout / 1000 or _NO_LIMIT_S
     return _ours("zipkin", "ZipkinExporter")(**arguments)
 
+
+OURS: Final[dict[str, tuple[str, str]]] = {
+    "tracecore/jaeger_agent": ("tracecore.exporters.jaeger_agent", "JaegerAgentExporter"),
+    "tracecore/jaeger_collector": ("tracecore.exporters.jaeger_collector", "JaegerCollectorExporter"),
+    "tracecore/msgpack_file": ("tracecore.exporters.msgpack_file", "MessagePackFileExporter"),
+    "tracecore/otlp_file": ("tracecore.exporters.otlp_file", "OTLPFileExporter"),
+    "tracecore/zipkin": ("tracecore.exporters.zipkin", "ZipkinExporter"),
+}
+"""Exporters that the schema does not have, or not with all their settings: these are the class's arguments."""
 
 _OURS: Final[dict[str, Callable[[Any, Callable[[str, str], None]], Any]]] = {
     "console": _console,
