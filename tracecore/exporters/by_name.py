@@ -18,12 +18,17 @@ __all__ = ["exporters_by_name"]
 
 _OURS: Final = {
     "console": "tracecore.exporters.console",
+    "jaeger": "tracecore.exporters.jaeger",
+    "jaeger_thrift": "tracecore.exporters.jaeger",
+    "msgpack_file": "tracecore.exporters.msgpack_file",
     "otlp": "tracecore.exporters.otlp",
     "otlp/stdout": "tracecore.exporters.otlp_file:stdout_from_environment",
     "otlp_file": "tracecore.exporters.otlp_file",
     "otlp_json_http": "tracecore.exporters.otlp_http:json_from_environment",
     "otlp_proto_grpc": "tracecore.exporters.otlp_grpc",
     "otlp_proto_http": "tracecore.exporters.otlp_http:protobuf_from_environment",
+    "zipkin": "tracecore.exporters.zipkin",
+    "zipkin_json": "tracecore.exporters.zipkin",
 }
 """The module whose `from_environment` makes the exporter of that name, or another function of it."""
 
