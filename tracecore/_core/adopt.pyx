@@ -59,7 +59,7 @@ def adopt(SpanSource source not None, span: object) -> None:
         put_link(made, link)
     made.draft.dropped_events += <uint32_t>span.dropped_events
     made.draft.dropped_links += <uint32_t>span.dropped_links
-    recorder.n_started += 1
+    recorder.tally.started[1 + (made.trace_flags & 1)] += 1  # recorded, or recorded and sampled; by a root's branch
     made.finish(<uint64_t>(span.end_time or made.start_ns))
 
 
