@@ -89,11 +89,12 @@ class ZipkinExporter(HTTPExporter):
         version: str | None = None,
     ) -> None:
         self._local: dict[str, Any] = {}
-        for field, argument, value in (("ipv4", "local_node_ipv4", local_node_ipv4), ("ipv6", "local_node_ipv6", local_node_ipv6)):
-            if value is not None:
-                self._local[field] = _address_of(field, argument, value)
+        for field, address in (("ipv4", local_node_ipv4), ("ipv6", local_node_ipv6)):
+            if address is not None:
+                self._local[field] = _address_of(field, f"local_node_{field}", address)
         if local_node_port is not None:
-            if isinstance(local_node_port, bool) or not isinstance(local_node_port, int) or not 0 < local_node_port <= _MAX_PORT:
+            is_number = isinstance(local_node_port, int) and not isinstance(local_node_port, bool)
+            if not is_number or not 0 < local_node_port <= _MAX_PORT:
                 raise ConfigurationError("local_node_port", local_node_port, "a port from 1 to 65535")
             self._local["port"] = local_node_port
         super().__init__(
