@@ -24,6 +24,7 @@ UNITS = {
     "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
     "recorder": [],
     "annotations": ["record"],
+    "class_of_spans": [],
     "span": ["clock", "record"],
     "measured_span": ["clock", "record"],
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
