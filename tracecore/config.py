@@ -32,6 +32,7 @@ __all__ = [
     "bsp_max_export_batch_size",
     "bsp_max_queue_size",
     "bsp_schedule_delay_ms",
+    "check_ring_bytes",
     "config_file",
     "environment",
     "id_generator",
@@ -317,16 +318,19 @@ def settings(
 
     Raises: ConfigurationError, naming argument, value and range.
     """
-    n_spans = bsp_max_queue_size(0) if ring_bytes is None else 0
+    queue_size = None
     if ring_bytes is None:
-        ring_bytes = ring_bytes_for(n_spans) if n_spans else DEFAULT_RING_BYTES
+        n_spans = bsp_max_queue_size(DEFAULT_RING_BYTES // _BYTES_A_SPAN)
+        ring_bytes = ring_bytes_for(n_spans)
+        queue_size = n_spans if _integer(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")) == n_spans else None
     if batch is None:
         batch = bsp_max_export_batch_size(DEFAULT_BATCH)
-        if n_spans and batch > n_spans:
+        if queue_size is not None and batch > queue_size:
             # A queue that is full before a batch is would lose spans while the worker waits for the batch.
-            if (text := _text("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")) is not None and batch == _integer(text):
-                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({n_spans}) or less", n_spans)
-            batch = min(n_spans, MAX_BATCH)
+            text = os.environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "")
+            if _integer(text) == batch:
+                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({queue_size}) or less", queue_size)
+            batch = queue_size
     if delay is None:
         delay = bsp_schedule_delay_ms(int(DEFAULT_DELAY_S * 1000)) / 1000
     if export_timeout is None:
@@ -335,7 +339,7 @@ def settings(
         service=_checked_text("service", service),
         endpoint=_checked_text("endpoint", endpoint),
         sample=_checked_sample(sample),
-        ring_bytes=_checked_ring_bytes(ring_bytes),
+        ring_bytes=check_ring_bytes(ring_bytes),
         batch=_checked_batch(batch),
         delay=_checked_seconds("delay", delay),
         export_timeout=_checked_seconds("export_timeout", export_timeout),
@@ -359,7 +363,8 @@ def _checked_sample(value: object) -> object | None:
     raise ConfigurationError("sample", value, "a number from 0 to 1, or a sampler")
 
 
-def _checked_ring_bytes(value: object) -> int:
+def check_ring_bytes(value: object) -> int:
+    """Return the size of a ring.  Raises: ConfigurationError for one that no ring has."""
     # A power of two has one bit set: the ring turns a position into an offset with one "and".
     if _is_integer(value) and MIN_RING_BYTES <= value <= MAX_RING_BYTES and value & (value - 1) == 0:
         return value

@@ -511,7 +511,12 @@ def _detectors() -> list[ResourceDetector]:
         except Exception as fault:  # loading another package's code
             faults.append(f"{name}: {fault!r}")
     if faults:
-        report("resource_detector_not_loaded", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: %s", "; ".join(faults))
+        report(
+            "resource_detector_not_loaded",
+            "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS=%r: %s; using the others",
+            ",".join(configured),
+            "; ".join(faults),
+        )
     return detectors
 
 

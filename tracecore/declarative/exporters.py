@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -42,46 +43,45 @@ def exporter(component: schema.Component, note: Callable[[str, str], None]) -> A
     return load_entry_point("opentelemetry_traces_exporter", component.name)(**component.settings)
 
 
-def _console(settings: schema.Empty, note: Callable[[str, str], None]) -> Any:
-    from tracecore.exporters.console import ConsoleSpanExporter
+def _ours(module: str, name: str) -> Any:
+    """Return one of our exporters' classes; its module is imported when a file names it."""
+    return getattr(import_module(f"tracecore.exporters.{module}"), name)
 
-    return ConsoleSpanExporter()
+
+def _console(settings: schema.Empty, note: Callable[[str, str], None]) -> Any:
+    return _ours("console", "ConsoleSpanExporter")()
 
 
 def _otlp_http(settings: schema.OtlpHttp, note: Callable[[str, str], None]) -> Any:
-    from tracecore.exporters.otlp_http import OTLPHTTPExporter
-
     arguments = _otlp_arguments(settings, note)
-    if settings.encoding == "json":
-        arguments["encoding"] = "json"
-    return OTLPHTTPExporter(**arguments)
+    if settings.encoding is not None:
+        arguments["encoding"] = settings.encoding
+    if settings.max_request_size is not None:
+        arguments["max_request_bytes"] = settings.max_request_size
+    return _ours("otlp_http", "OTLPHTTPExporter")(**arguments)
 
 
 def _otlp_grpc(settings: schema.OtlpGrpc, note: Callable[[str, str], None]) -> Any:
-    from tracecore.exporters.otlp_grpc import OTLPGRPCExporter
-
     arguments = _otlp_arguments(settings, note)
+    if settings.max_request_size is not None:
+        note("max_request_size", "has no effect: the size of requests is bounded by max_export_batch_size")
     if settings.tls is not None and settings.tls.insecure is not None:
         arguments["insecure"] = settings.tls.insecure
-    return OTLPGRPCExporter(**arguments)
+    return _ours("otlp_grpc", "OTLPGRPCExporter")(**arguments)
 
 
 def _otlp_file(settings: schema.OtlpFile, note: Callable[[str, str], None]) -> Any:
-    from tracecore.exporters.otlp_file import OTLPFileExporter
-
-    stream = settings.output_stream
-    return OTLPFileExporter() if stream in (None, "stdout") else OTLPFileExporter(_file_of(str(stream)))
+    make, stream = _ours("otlp_file", "OTLPFileExporter"), settings.output_stream
+    return make() if stream in (None, "stdout") else make(_file_of(str(stream)))
 
 
 def _zipkin(settings: schema.Zipkin, note: Callable[[str, str], None]) -> Any:
-    from tracecore.exporters.zipkin import ZipkinExporter
-
     arguments: dict[str, Any] = {}
     if settings.endpoint is not None:
         arguments["endpoint"] = settings.endpoint
     if settings.timeout is not None:
         arguments["timeout"] = settings.timeout / 1000 or _NO_LIMIT_S
-    return ZipkinExporter(**arguments)
+    return _ours("zipkin", "ZipkinExporter")(**arguments)
 
 
 _OURS: Final[dict[str, Callable[[Any, Callable[[str, str], None]], Any]]] = {
@@ -102,10 +102,13 @@ def _otlp_arguments(settings: schema.OtlpHttp | schema.OtlpGrpc, note: Callable[
         arguments["compression"] = settings.compression.lower()
     if settings.timeout is not None:
         arguments["timeout"] = settings.timeout / 1000 or _NO_LIMIT_S
-    for key in ("max_request_size", "max_response_size"):
-        if getattr(settings, key) is not None:
-            note(key, "has no effect: the size of requests is bounded by max_export_batch_size")
-    if (tls := settings.tls) is not None:
+    if settings.max_response_size is not None:
+        note("max_response_size", "has no effect: of an answer no more is read than is needed")
+    tls = settings.tls
+    if tls is not None and (settings.endpoint or "http:").lower().startswith("http:"):
+        if tls.ca_file or tls.key_file or tls.cert_file:
+            note("tls", "has no effect: the endpoint is not https")
+    elif tls is not None:
         if (tls.key_file is None) != (tls.cert_file is None):
             given, other = ("cert_file", "key_file") if tls.key_file is None else ("key_file", "cert_file")
             raise ConfigurationError(f"tls.{given}", getattr(tls, given), f"{other} beside it")
