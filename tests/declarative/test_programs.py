@@ -189,6 +189,44 @@ def test_a_program_without_a_file_does_not_load_the_schema() -> None:
     assert run(program, OTEL_TRACES_EXPORTER="none").answer == []
 
 
+def test_a_forked_child_asks_the_detectors_of_the_file_again_and_no_others(tmp_path: Path) -> None:
+    text = """
+    resource:
+      attributes: [{name: process.owner, value: mine}]
+      detection/development:
+        attributes: {included: ["process.*"], excluded: [process.parent_pid]}
+        detectors: [{process: }]
+    """ + TRACER_PROVIDER.replace("\n", "\n    ")
+    program = """
+import json, os, tracecore
+provider = tracecore.init()
+before = dict(provider.resource.attributes)
+if os.fork() == 0:
+    after = dict(provider.resource.attributes)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    print(json.dumps([sorted(changed), after["process.pid"] == os.getpid(), after["process.owner"]]), flush=True)
+    os._exit(0)
+os.wait()
+"""
+    ended = run(program, OTEL_CONFIG_FILE=write(tmp_path, text), OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="nobodys,host")
+    assert ended.answer == [["process.pid"], True, "mine"]
+    assert ended.err == ""
+
+
+def test_without_the_package_that_builds_them_metrics_and_logs_are_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tracecore import other_signals
+    from tracecore.errors import reset_reports
+
+    reset_reports()
+    monkeypatch.setattr(other_signals, "_has_file_configuration", lambda: False)
+    other_signals.set_up_from_file({"file_format": "1.0", "meter_provider": {}, "logger_provider": {}}, {}, "")
+    (record,) = caplog.records
+    assert "meter_provider and logger_provider: set up by opentelemetry-sdk, which needs its own package" in record.getMessage()
+    assert other_signals.file_faults({}) is None
+
+
 # --- the command --------------------------------------------------------------------------------------------------
 
 
