@@ -318,7 +318,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
             "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
             "on_start", "on_end", "attach_stage",
         )
-        if callable(getattr(span_processor, "attach_stage", None)):
+        if callable(getattr(type(span_processor), "attach_stage", None)):  # the class: a Mock has everything
             self._add_stage(span_processor)
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
                 return
