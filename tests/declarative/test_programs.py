@@ -59,7 +59,12 @@ def warnings_of(ended: Ended) -> list[str]:
 @pytest.mark.parametrize("way", ["instrument", "tracer_provider", "init", "init_by_variable"])
 def test_each_way_to_name_a_file(way: str, receiver: Receiver, tmp_path: Path) -> None:
     file = write(tmp_path, FILE)
-    variables = {"OTEL_CONFIG_FILE": file, "ENDPOINT": receiver.endpoint, "OTEL_SERVICE_NAME": "not-this", "OTEL_PROPAGATORS": "baggage"}
+    variables = {
+        "OTEL_CONFIG_FILE": file,
+        "ENDPOINT": receiver.endpoint,
+        "OTEL_SERVICE_NAME": "not-this",
+        "OTEL_PROPAGATORS": "baggage",
+    }
     if way == "instrument":
         ended = instrumented(tmp_path, PROGRAM, **variables)
     elif way == "tracer_provider":
@@ -100,7 +105,10 @@ def test_a_faulty_file_of_the_environment_lets_the_program_run_untraced_and_says
 def test_a_faulty_file_that_the_code_names_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, "disabled: maybe")
     ended = run(f"import tracecore; tracecore.init(config_file={file!r})", code=1)
-    assert ended.err.splitlines()[-1] == f"tracecore.declarative.faults.ConfigurationFileError: {file}: disabled='maybe' (line 2): expected true or false"
+    assert (
+        ended.err.splitlines()[-1]
+        == f"tracecore.declarative.faults.ConfigurationFileError: {file}: disabled='maybe' (line 2): expected true or false"
+    )
     ended = run(f"import tracecore; tracecore.init(service='a', config_file={file!r})", code=1)
     assert "expected no other argument beside it, but got service" in ended.err.splitlines()[-1]
 

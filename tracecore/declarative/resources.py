@@ -23,7 +23,7 @@ from tracecore import config, resource
 from tracecore.container_detector import ContainerResourceDetector
 from tracecore.declarative import schema
 from tracecore.declarative.document import core_schema, join
-from tracecore.declarative.faults import Fault, did_you_mean, shown
+from tracecore.declarative.faults import did_you_mean, shown
 from tracecore.entry_point import load_entry_point
 from tracecore.resource import Resource
 
