@@ -215,6 +215,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         meter_provider: Any = None,
         _tracer_configurator: TracerConfigurator | None = None,
         _disabled: bool | None = None,
+        _process_dependent: Callable[[], Any] = resource.process_dependent,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -245,6 +246,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
         # A configuration file decides this without the variable.
         self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
+        self._process_dependent = _process_dependent
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
         self._recorder.shown_processor = self._active_span_processor
@@ -419,7 +421,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         for drain in self._drains:
             drain.reset_in_child()
         if not self._is_shut_down:
-            self._update_resource(resource.process_dependent())
+            self._update_resource(self._process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.
         self._recorder.reset_in_child()
         self._generation = fork_generation()
