@@ -5,20 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from contrib_packages import SDK
-
-IS_SDK_CLASS: Final = "sdk-classes: isinstance(span, opentelemetry.sdk.trace.Span)"
+from sdk_differences import SDK_DIFFERENCES
 
 ALLOWED: Final[dict[str, str]] = {
-    "opentelemetry-instrumentation-django::tests.test_middleware.TestMiddleware::test_hooks": IS_SDK_CLASS,
-    "opentelemetry-instrumentation-django::tests.test_middleware_asgi.TestMiddlewareAsgi::test_hooks": IS_SDK_CLASS,
-    **{
-        f"opentelemetry-instrumentation-grpc::tests.{case}::test_span_lifetime": IS_SDK_CLASS
-        for case in (
-            "test_aio_server_interceptor.TestOpenTelemetryAioServerInterceptor",
-            "test_server_interceptor.TestOpenTelemetryServerInterceptor",
-            "test_server_interceptor.TestOpenTelemetryServerInterceptorUnix",
-        )
-    },
+    **SDK_DIFFERENCES,
     "opentelemetry-instrumentation-grpc::tests.test_client_interceptor.TestClientProto::test_client_interceptor_falsy_response": (
         "puts a mock in the place of the method `end` of opentelemetry.sdk.trace.Span and counts its calls; a `with` block "
         "of tracecore ends its span in C"
@@ -37,7 +27,9 @@ UNSTEADY: Final[dict[str, str]] = {
 """Tests that fail on a busy machine, whatever they run on, and why. Only where the reason can be read in the test itself."""
 
 CANNOT_RUN: Final[dict[str, str]] = {
+    "opentelemetry-exporter-gcp-trace": "imports test_common, which is in its repository but not in its distribution",
     "opentelemetry-instrumentation-elasticsearch": f"there is no release that goes with opentelemetry-sdk {SDK}",
     "opentelemetry-instrumentation-mysqlclient": "building mysqlclient needs Debian's default-libmysqlclient-dev and pkg-config",
+    "opentelemetry-test-utils": "there are no tests in its distribution",
 }
 """Packages of which no test passes on opentelemetry-sdk either, and why. They are tried all the same."""

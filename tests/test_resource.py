@@ -102,8 +102,8 @@ def test_resources_of_different_texts_have_different_hashes() -> None:
 
 def test_a_resource_is_equal_to_nothing_else() -> None:
     assert Resource({}) != {}
-    assert Resource({}) != sdk.Resource({})
-    assert sdk.Resource({}) != Resource({})
+    assert Resource({}) != sdk.Resource({"a": 1})
+    assert sdk.Resource({"a": 1}) != Resource({})
     assert Resource({"a": 1}) != Resource({"a": 2})
     assert Resource({"a": 1}) != Resource({"a": 1}, "https://schema/1")
 

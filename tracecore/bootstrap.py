@@ -78,7 +78,7 @@ def init(
     if config_file is not None and given:
         raise ConfigurationError("config_file", config_file, f"no other argument beside it, but got {', '.join(given)}")
     file = config_file if config_file is not None else config.config_file()
-    settings = config.settings(**arguments) if file is None else None  # type: ignore[arg-type]
+    settings = config.settings(**arguments) if file is None else None
     current = trace._TRACER_PROVIDER
     if isinstance(current, TracerProvider):
         report(
@@ -190,9 +190,15 @@ def _provider(
 def _exporters(endpoint: str | None, more_names: list[str] | None = None) -> list[Any]:
     environment = config.environment()
     if endpoint is not None:
-        from tracecore.exporters import otlp_http
+        from tracecore.exporters import otlp
 
-        return [otlp_http.from_environment(environment, endpoint)]
+        try:
+            return [otlp.from_environment(environment, endpoint)]
+        except ConfigurationError as fault:
+            if not fault.variable.startswith("OTEL_"):
+                raise
+            config.warn(fault.variable, str(fault.value), fault.expected, "no exporter")
+            return []
     names = config.traces_exporters()
     return exporters_by_name([*(more_names or ()), *(["otlp"] if names is None else names)], environment)
 

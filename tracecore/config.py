@@ -32,9 +32,12 @@ __all__ = [
     "bsp_max_export_batch_size",
     "bsp_max_queue_size",
     "bsp_schedule_delay_ms",
+    "check_ring_bytes",
     "config_file",
+    "entities",
     "environment",
     "id_generator",
+    "internal_metrics_enabled",
     "key_values",
     "limit",
     "log_level",
@@ -46,6 +49,7 @@ __all__ = [
     "service_name",
     "set_default",
     "settings",
+    "spans_for",
     "tracer_configurator",
     "traces_exporters",
     "traces_sampler",
@@ -150,7 +154,15 @@ def tracer_configurator() -> str | None:
 
 def sdk_disabled() -> bool:
     """Return whether OTEL_SDK_DISABLED is "true"; every other text but "false" is warned about and means no."""
-    variable = "OTEL_SDK_DISABLED"
+    return _switch("OTEL_SDK_DISABLED")
+
+
+def internal_metrics_enabled() -> bool:
+    """Return whether OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED asks for metrics about the tracing itself."""
+    return _switch("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
+
+
+def _switch(variable: str) -> bool:
     value = _text(variable)
     if value is None:
         return False
@@ -191,6 +203,11 @@ def key_values(text: str) -> tuple[dict[str, str], list[str]]:
         elif item.strip():
             wrong.append(item)
     return pairs, wrong
+
+
+def entities() -> str | None:
+    """Return OTEL_ENTITIES, or None when unset or blank: tracecore.entities knows its form."""
+    return _text("OTEL_ENTITIES")
 
 
 def resource_detectors() -> list[str]:
@@ -285,6 +302,11 @@ def ring_bytes_for(n_spans: int) -> int:
     return ring_bytes
 
 
+def spans_for(ring_bytes: int) -> int:
+    """Return how many spans of ordinary size a ring holds."""
+    return ring_bytes // _BYTES_A_SPAN
+
+
 def settings(
     *,
     service: str | None = None,
@@ -302,16 +324,19 @@ def settings(
 
     Raises: ConfigurationError, naming argument, value and range.
     """
-    n_spans = bsp_max_queue_size(0) if ring_bytes is None else 0
+    queue_size = None
     if ring_bytes is None:
-        ring_bytes = ring_bytes_for(n_spans) if n_spans else DEFAULT_RING_BYTES
+        n_spans = bsp_max_queue_size(DEFAULT_RING_BYTES // _BYTES_A_SPAN)
+        ring_bytes = ring_bytes_for(n_spans)
+        queue_size = n_spans if _integer(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")) == n_spans else None
     if batch is None:
         batch = bsp_max_export_batch_size(DEFAULT_BATCH)
-        if n_spans and batch > n_spans:
+        if queue_size is not None and batch > queue_size:
             # A queue that is full before a batch is would lose spans while the worker waits for the batch.
-            if (text := _text("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")) is not None and batch == _integer(text):
-                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({n_spans}) or less", n_spans)
-            batch = min(n_spans, MAX_BATCH)
+            text = os.environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "")
+            if _integer(text) == batch:
+                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({queue_size}) or less", queue_size)
+            batch = queue_size
     if delay is None:
         delay = bsp_schedule_delay_ms(int(DEFAULT_DELAY_S * 1000)) / 1000
     if export_timeout is None:
@@ -320,7 +345,7 @@ def settings(
         service=_checked_text("service", service),
         endpoint=_checked_text("endpoint", endpoint),
         sample=_checked_sample(sample),
-        ring_bytes=_checked_ring_bytes(ring_bytes),
+        ring_bytes=check_ring_bytes(ring_bytes),
         batch=_checked_batch(batch),
         delay=_checked_seconds("delay", delay),
         export_timeout=_checked_seconds("export_timeout", export_timeout),
@@ -344,7 +369,8 @@ def _checked_sample(value: object) -> object | None:
     raise ConfigurationError("sample", value, "a number from 0 to 1, or a sampler")
 
 
-def _checked_ring_bytes(value: object) -> int:
+def check_ring_bytes(value: object) -> int:
+    """Return the size of a ring.  Raises: ConfigurationError for one that no ring has."""
     # A power of two has one bit set: the ring turns a position into an offset with one "and".
     if _is_integer(value) and MIN_RING_BYTES <= value <= MAX_RING_BYTES and value & (value - 1) == 0:
         return value

@@ -35,6 +35,7 @@ from tracecore.instrumentation_scope import (
     instrumentation_info_of,
 )
 from tracecore.resource import Resource
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = ["Event", "EventBase", "Kept", "ReadableSpan", "attributes_kept"]
 
@@ -65,7 +66,8 @@ def attributes_kept(attributes: dict[str, AnyValue], dropped: int = 0) -> Bounde
     return kept
 
 
-class EventBase(ABC):
+@stands_for("opentelemetry.sdk.trace", "EventBase")
+class EventBase(StandIn, ABC):
     """What every event has: a name and a time, `timestamp`, in nanoseconds since 1970; None for now."""
 
     def __init__(self, name: str, timestamp: int | None = None) -> None:
@@ -86,6 +88,7 @@ class EventBase(ABC):
         """Return what else is known of it."""
 
 
+@stands_for("opentelemetry.sdk.trace", "Event")
 class Event(EventBase):
     """Something that happened at one moment of a span."""
 
@@ -109,7 +112,8 @@ class Event(EventBase):
         return _dropped(self._attributes)
 
 
-class ReadableSpan(metaclass=ABCMeta):
+@stands_for("opentelemetry.sdk.trace", "ReadableSpan")
+class ReadableSpan(StandIn, metaclass=ABCMeta):
     """A span's content.  Times are nanoseconds since 1970; `resource` None stands for ``Resource.create()``."""
 
     def __init__(
@@ -224,25 +228,15 @@ class ReadableSpan(metaclass=ABCMeta):
         return dumps(
             {
                 "name": self._name,
-                "context": _context_fields(self._context) if self._context else None,
+                "context": self._format_context(self._context) if self._context else None,
                 "kind": str(self._kind),
                 "parent_id": f"0x{format_span_id(self._parent.span_id)}" if self._parent is not None else None,
                 "start_time": _iso_time(self._start_time) if self._start_time else None,
                 "end_time": _iso_time(self._end_time) if self._end_time else None,
                 "status": status,
-                "attributes": _attribute_fields(self._attributes),
-                "events": [
-                    {
-                        "name": event.name,
-                        "timestamp": _iso_time(event.timestamp),
-                        "attributes": _attribute_fields(event.attributes),
-                    }
-                    for event in self._events
-                ],
-                "links": [
-                    {"context": _context_fields(link.context), "attributes": _attribute_fields(link.attributes)}
-                    for link in self._links
-                ],
+                "attributes": self._format_attributes(self._attributes),
+                "events": self._format_events(self._events),
+                "links": self._format_links(self._links),
                 "resource": {
                     "attributes": dict(self._resource.attributes),
                     "schema_url": self._resource.schema_url,
@@ -253,6 +247,41 @@ class ReadableSpan(metaclass=ABCMeta):
             default=bytes.hex,
         )
 
+    # Parts of it, by the names that code which formats a span in its own way calls in opentelemetry-sdk.
+
+    @staticmethod
+    def _format_context(context: SpanContext) -> dict[str, str]:
+        return {
+            "trace_id": f"0x{format_trace_id(context.trace_id)}",
+            "span_id": f"0x{format_span_id(context.span_id)}",
+            "trace_state": repr(context.trace_state),
+        }
+
+    @staticmethod
+    def _format_attributes(attributes: Attributes) -> dict[str, Any] | None:
+        return None if attributes is None else dict(attributes)
+
+    @staticmethod
+    def _format_events(events: Sequence[Event]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": event.name,
+                "timestamp": _iso_time(event.timestamp),
+                "attributes": ReadableSpan._format_attributes(event.attributes),
+            }
+            for event in events
+        ]
+
+    @staticmethod
+    def _format_links(links: Sequence[Link]) -> list[dict[str, Any]]:
+        return [
+            {
+                "context": ReadableSpan._format_context(link.context),
+                "attributes": ReadableSpan._format_attributes(link.attributes),
+            }
+            for link in links
+        ]
+
 
 # isinstance(): a live span can be read like one that has ended.
 ReadableSpan.register(Span)
@@ -262,18 +291,6 @@ def _dropped(container: object) -> int:
     """Return what a container says it dropped: a BoundedAttributes, a Kept, opentelemetry-sdk's BoundedList."""
     dropped = getattr(container, "dropped", 0)
     return dropped if isinstance(dropped, int) else 0
-
-
-def _context_fields(context: SpanContext) -> dict[str, str]:
-    return {
-        "trace_id": f"0x{format_trace_id(context.trace_id)}",
-        "span_id": f"0x{format_span_id(context.span_id)}",
-        "trace_state": repr(context.trace_state),
-    }
-
-
-def _attribute_fields(attributes: Attributes) -> dict[str, Any] | None:
-    return None if attributes is None else dict(attributes)
 
 
 def _iso_time(at_ns: int) -> str:

@@ -31,7 +31,9 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.util.types import AnyValue
 
 from tracecore import config
+from tracecore.entities import attributes_of
 from tracecore.errors import report
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = [
     "Attributes",
@@ -76,7 +78,8 @@ DETECTOR_TIMEOUT_S: Final = 5
 """Seconds all detectors together may take: what a cloud's metadata service needs, and a start can bear."""
 
 
-class Resource:
+@stands_for("opentelemetry.sdk.resources", "Resource")
+class Resource(StandIn):
     """Attributes of the process and the URL of the schema they follow.  Does not change once made.  Threads: any.
 
     Programs call `Resource.create`.  Detectors, which `create` calls, use the constructor.
@@ -128,7 +131,7 @@ class Resource:
         return Resource({**self._attributes, **other.attributes}, self._schema_url or other.schema_url)
 
     def __eq__(self, other: object) -> bool:
-        # Not equal to opentelemetry-sdk's class, whose own comparison would say no whatever this one says.
+        # A resource of opentelemetry-sdk compares itself: it takes this one for its own kind (tracecore.sdk_classes).
         if not isinstance(other, Resource):
             return NotImplemented
         return self._attributes == other._attributes and self._schema_url == other._schema_url
@@ -189,7 +192,8 @@ def undetected() -> Resource:
 # --- detectors ------------------------------------------------------------------------------------------------
 
 
-class ResourceDetector(ABC):
+@stands_for("opentelemetry.sdk.resources", "ResourceDetector")
+class ResourceDetector(StandIn, ABC):
     """What finds out attributes of the process.  With `raise_on_error` its faults stop the program's start."""
 
     def __init__(self, raise_on_error: bool = False) -> None:
@@ -207,16 +211,24 @@ class ResourceDetector(ABC):
         return False
 
 
+@stands_for("opentelemetry.sdk.resources", "OTELResourceDetector")
 class OTELResourceDetector(ResourceDetector):
-    """OTEL_RESOURCE_ATTRIBUTES, and OTEL_SERVICE_NAME which wins over a service.name in it."""
+    """OTEL_ENTITIES, OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, of which the later ones win."""
 
     def detect(self) -> Resource:
-        attributes: dict[str, AnyValue] = dict(config.resource_attributes())
+        attributes: dict[str, AnyValue] = {}
+        if (text := config.entities()) is not None:
+            found, wrong = attributes_of(text)
+            attributes.update(found)
+            if wrong:
+                config.warn("OTEL_ENTITIES", ";".join(wrong), "type{key=value}[key=value]@url, each entity once", "the rest")
+        attributes.update(config.resource_attributes())
         if (name := config.service_name()) is not None:
             attributes[SERVICE_NAME] = name
         return Resource(attributes)
 
 
+@stands_for("opentelemetry.sdk.resources", "ServiceInstanceIdResourceDetector")
 class ServiceInstanceIdResourceDetector(ResourceDetector):
     """service.instance.id, a random UUID: one a process, the same from every detector of the process.
 
@@ -235,6 +247,7 @@ _instance_ids: Final[dict[int, str]] = {}
 """service.instance.id by process id: this process's, and those of the parents it was forked from."""
 
 
+@stands_for("opentelemetry.sdk.resources", "ProcessResourceDetector")
 class ProcessResourceDetector(ResourceDetector):
     """process.*: the interpreter, its command, its owner if psutil is installed.
 
@@ -271,6 +284,7 @@ class ProcessResourceDetector(ResourceDetector):
         return Resource(attributes)
 
 
+@stands_for("opentelemetry.sdk.resources", "OsResourceDetector")
 class OsResourceDetector(ResourceDetector):
     """os.type and os.version, in the words of the semantic conventions."""
 
@@ -283,6 +297,7 @@ class OsResourceDetector(ResourceDetector):
         return Resource({OS_TYPE: "solaris" if name == "sunos" else name, OS_VERSION: version})
 
 
+@stands_for("opentelemetry.sdk.resources", "_HostResourceDetector")
 class HostResourceDetector(ResourceDetector):
     """host.name, host.arch and, where the system has one that needs no privileges, host.id."""
 
@@ -503,7 +518,12 @@ def _detectors() -> list[ResourceDetector]:
         except Exception as fault:  # loading another package's code
             faults.append(f"{name}: {fault!r}")
     if faults:
-        report("resource_detector_not_loaded", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: %s", "; ".join(faults))
+        report(
+            "resource_detector_not_loaded",
+            "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS=%r: %s; using the others",
+            ",".join(configured),
+            "; ".join(faults),
+        )
     return detectors
 
 

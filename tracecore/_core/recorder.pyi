@@ -4,8 +4,13 @@ from typing import Any
 from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 
+class SpanTally:
+    def started_by(self) -> list[tuple[str, str, int]]: ...
+    def live_by(self) -> list[tuple[str, int]]: ...
+
 class Recorder:
     origin: Origin
+    tally: SpanTally
     limits: Any
     shown_id_generator: Any
     shown_processor: Any

@@ -22,13 +22,10 @@ cdef class SpanBase:
     cdef object trace_state     # TraceState or None
     cdef object made_context    # the SpanContext, once somebody asked
 
-cdef class SilentSpan(SpanBase):
+cdef class UnsampledSpan(SpanBase):
     pass
 
-cdef class UnsampledSpan(SilentSpan):
-    pass
-
-cdef class PassedOnSpan(SilentSpan):
+cdef class PassedOnSpan(UnsampledSpan):
     pass
 
 cdef class Span(SpanBase):

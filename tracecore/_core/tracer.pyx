@@ -20,6 +20,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+import sys
+
 import opentelemetry.context as context_api
 from opentelemetry.context.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
@@ -32,7 +34,7 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from tracecore._core cimport ids, tc, values
 from tracecore._core.recorder cimport (
     BRANCH_LOCAL_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_REMOTE_SAMPLED, BRANCH_ROOT,
-    RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
+    N_RESULTS, RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
 )
 from tracecore._core.measured_span cimport MeasuredSpan, new_measured_span
 from tracecore._core.foreign cimport (
@@ -42,6 +44,7 @@ from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new
 from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
 from tracecore._core.decorate import decorate
 from tracecore.errors import report
+from tracecore.sdk_classes import of_core
 
 ctypedef PyObject *(*tc_method)(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except NULL
 
@@ -235,6 +238,11 @@ cdef class Tracer(SpanSource):
         self.scope = scope
 
     @property
+    def __class__(self):
+        # Asked by isinstance(); see tracecore.sdk_classes.
+        return of_core(sys.modules.get("opentelemetry.sdk.trace"), "Tracer", Tracer) or Tracer
+
+    @property
     def instrumentation_scope(self):
         return self.scope
 
@@ -330,6 +338,7 @@ cdef class Tracer(SpanSource):
         cdef branch which = BRANCH_ROOT
         cdef rule r
         cdef uint64_t now
+        cdef uint64_t *started
 
         recorder.notice_fork()
 
@@ -395,14 +404,17 @@ cdef class Tracer(SpanSource):
                 parent_state = NO_STATE
 
         # -- the span
-        recorder.n_started += 1  # not before: what asks the program to stop may leave the sampler
+        # Not before: what asks the program to stop may leave the sampler.
+        started = &recorder.tally.started[<int>which * <int>N_RESULTS]
+        started[recording + (recording & sampled)] += 1
         if recording:
             recorded = new_span(self, name)
             if recorded is None:
                 recorder.n_no_memory += 1
+                started[recording + sampled] -= 1
+                started[0] += 1
                 recording = sampled = False
         if not recording:
-            recorder.n_unsampled += 1
             if recorder.measuring_view != NULL:
                 span = measured = new_measured_span(self, name)
             else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, Struct, field
@@ -19,9 +20,11 @@ from msgspec import UNSET, Struct, field
 from tracecore import config, propagators, sampling
 from tracecore.declarative import schema
 from tracecore.declarative.document import Node, plain, read
+from tracecore.declarative.exporters import OURS as OUR_EXPORTERS
 from tracecore.declarative.exporters import PLACES, exporter
 from tracecore.declarative.faults import ConfigurationFileError, Fault, did_you_mean, shown
-from tracecore.declarative.processors import OURS, processor
+from tracecore.declarative.processors import OURS as OUR_PROCESSORS
+from tracecore.declarative.processors import processor
 from tracecore.declarative.resources import resource_of
 from tracecore.declarative.samplers import WrongComponent, sampler
 from tracecore.declarative.validation import Validation
@@ -49,15 +52,17 @@ LEVELS: Final = {
 
 
 class BatchSettings(NamedTuple):
-    """Arguments of TracerProvider.add_exporter, in its units; None is its own default."""
+    """Arguments of TracerProvider.add_exporter, in its units: all of them, so that no variable is read for one."""
 
-    ring_bytes: int | None
-    batch: int | None
-    delay: float | None
-    export_timeout: float | None
+    ring_bytes: int
+    batch: int
+    delay: float
+    export_timeout: float
 
 
-_ONE_BY_ONE: Final = BatchSettings(None, 1, 0.001, config.DEFAULT_EXPORT_TIMEOUT_S)
+_EXPORTERS: Final = {*schema.COMPONENTS["exporter"], *OUR_EXPORTERS}
+
+_ONE_BY_ONE: Final = BatchSettings(config.DEFAULT_RING_BYTES, 1, 0.001, config.DEFAULT_EXPORT_TIMEOUT_S)
 
 
 class BatchOf(NamedTuple):
@@ -180,10 +185,11 @@ class _Building:
         )
         if configuration.tracer_provider is not UNSET:
             self._add_tracing(parts, configuration.tracer_provider)
-        signals = {name: data[name] for name in ("meter_provider", "logger_provider") if name in data}
-        if signals:
-            shared = {name: data[name] for name in ("file_format", "resource", "attribute_limits") if name in data}
-            parts.other_signals = shared | signals
+        if "meter_provider" in data or "logger_provider" in data:
+            theirs = ("file_format", "resource", "attribute_limits", "meter_provider", "logger_provider")
+            parts.other_signals = {name: data[name] for name in theirs if name in data}
+            # Too new for opentelemetry-sdk's schema, and remarked upon above.
+            parts.other_signals.get("attribute_limits", {}).pop("attribute_value_depth_limit", None)
         return parts
 
     # --- faults -----------------------------------------------------------------------------------------------
@@ -206,7 +212,8 @@ class _Building:
         try:
             return make()
         except ConfigurationError as fault:
-            key = PLACES.get(fault.variable, fault.variable)
+            places = {} if component.name in OUR_EXPORTERS else PLACES
+            key = places.get(fault.variable, fault.variable)
             value = fault.value if fault.value == "(hidden)" or fault.value is None else shown(fault.value)
             self._fault(f"{component.path}.{key}", f"expected {fault.expected}", value)
         except WrongComponent as fault:
@@ -224,7 +231,7 @@ class _Building:
     def try_exporters(self) -> None:
         """Make the exporters of a file that is refused anyway, for the faults that only they can find."""
         for component in self._validation.exporters:
-            made = self._made(component, schema.COMPONENTS["exporter"], lambda c=component: exporter(c, self._remark))
+            made = self._made(component, _EXPORTERS, partial(exporter, component, self._remark))
             if callable(shutdown := getattr(made, "shutdown", None)):
                 shutdown()
 
@@ -237,11 +244,11 @@ class _Building:
         known = schema.COMPONENTS["propagator"]
         for component in [] if settings.composite is UNSET else settings.composite:
             given = {} if isinstance(component.settings, schema.Empty) else component.settings
-            made.append(self._made(component, known, lambda name=component.name, given=given: propagators.load(name, given)))
+            made.append(self._made(component, known, partial(propagators.load, component.name, given)))
         for name in (settings.composite_list or "").split(","):
             if (name := name.strip()) and name.lower() != "none":
                 component = schema.Component(name, {}, "propagator.composite_list")
-                made.append(self._made(component, known, lambda name=name: propagators.load(name)))
+                made.append(self._made(component, known, partial(propagators.load, name)))
         return propagators.composite([each for each in made if each is not None])
 
     def _instrumentation(self) -> dict[str, Any]:
@@ -256,7 +263,7 @@ class _Building:
         parts.limits = self._span_limits(settings.limits)
         if (choice := settings.sampler) is not UNSET:
             known = {*schema.COMPONENTS["sampler"], *schema.COMPONENTS["composable"]}
-            parts.sampler = self._made(choice, known, lambda: sampler(choice))
+            parts.sampler = self._made(choice, known, partial(sampler, choice))
         if (id_generator := settings.id_generator) is not UNSET and id_generator.name != "random":
             parts.id_generator = self._made(
                 id_generator,
@@ -271,10 +278,10 @@ class _Building:
 
     def _processor(self, component: schema.Component) -> Any:
         if component.name not in schema.COMPONENTS["processor"]:
-            known = {*schema.COMPONENTS["processor"], *OURS}
-            return self._made(component, known, lambda: processor(component))
+            known = {*schema.COMPONENTS["processor"], *OUR_PROCESSORS}
+            return self._made(component, known, partial(processor, component))
         choice: schema.Component = component.settings.exporter
-        made = self._made(choice, schema.COMPONENTS["exporter"], lambda: exporter(choice, self._remark))
+        made = self._made(choice, _EXPORTERS, partial(exporter, choice, self._remark))
         if made is None:
             return None
         if not callable(getattr(made, "export", None)):
@@ -289,11 +296,11 @@ class _Building:
     def _batch_settings(self, settings: schema.Batch, path: str) -> BatchSettings:
         """Return the settings in the units and within the bounds of a pipeline; what is cut off is remarked upon."""
         ours = self._configuration.distribution
-        ring_bytes = None
+        ring_bytes = config.DEFAULT_RING_BYTES
         if ours is not UNSET and ours.tracecore is not UNSET and ours.tracecore.ring_bytes is not None:
             ring_bytes = ours.tracecore.ring_bytes
             try:
-                config.settings(ring_bytes=ring_bytes)
+                config.check_ring_bytes(ring_bytes)
             except ConfigurationError as fault:
                 self._fault("distribution.tracecore.ring_bytes", f"expected {fault.expected}", shown(ring_bytes))
         if settings.max_queue_size is not None:

@@ -186,18 +186,18 @@ class _Yaml(_Reader):
             raise _Unreadable("YAML needs PyYAML: pip install 'tracecore-native[yaml]' (JSON needs nothing)", None) from None
         self._yaml = yaml
 
-        class Composer(yaml.SafeLoader):
+        class Composer(yaml.SafeLoader):  # type: ignore[misc]
             def resolve(self, kind: type, value: Any, implicit: Any) -> Any:
                 if kind is yaml.ScalarNode:
                     return _PLAIN if implicit[0] else _STR
-                return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+                return super().resolve(kind, value, implicit)
 
         try:
             composer = Composer(self._text)
             try:
                 root = composer.get_single_node()
             finally:
-                composer.dispose()  # type: ignore[no-untyped-call]
+                composer.dispose()
         except yaml.MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
             words = ", ".join(filter(None, (fault.context, fault.problem)))

@@ -49,7 +49,7 @@ class ConfigurationFileError(ConfigurationError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest of the known names, with its comma; "" when none is near."""
-    near = get_close_matches(name, list(known), 1)
+    near = [] if name in (known := list(known)) else get_close_matches(name, known, 1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

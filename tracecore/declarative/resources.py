@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from tracecore import config, resource
+from tracecore.container_detector import ContainerResourceDetector
 from tracecore.declarative import schema
 from tracecore.declarative.document import core_schema, join
 from tracecore.declarative.faults import Fault, did_you_mean, shown
@@ -120,6 +121,7 @@ class _Service(resource.ResourceDetector):
 
 
 _OURS: Final[dict[str, tuple[type[resource.ResourceDetector], ...]]] = {
+    "container": (ContainerResourceDetector,),
     "service": (_Service,),
     "host": (resource.HostResourceDetector, resource.OsResourceDetector),
     "os": (resource.OsResourceDetector,),

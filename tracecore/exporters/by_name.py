@@ -10,19 +10,25 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from tracecore import config
 from tracecore.entry_point import load_entry_point
-from tracecore.errors import report
+from tracecore.errors import ConfigurationError, report
 
 __all__ = ["exporters_by_name"]
 
 _OURS: Final = {
     "console": "tracecore.exporters.console",
+    "jaeger": "tracecore.exporters.jaeger",
+    "jaeger_thrift": "tracecore.exporters.jaeger",
+    "msgpack_file": "tracecore.exporters.msgpack_file",
     "otlp": "tracecore.exporters.otlp",
     "otlp/stdout": "tracecore.exporters.otlp_file:stdout_from_environment",
     "otlp_file": "tracecore.exporters.otlp_file",
     "otlp_json_http": "tracecore.exporters.otlp_http:json_from_environment",
     "otlp_proto_grpc": "tracecore.exporters.otlp_grpc",
     "otlp_proto_http": "tracecore.exporters.otlp_http:protobuf_from_environment",
+    "zipkin": "tracecore.exporters.zipkin",
+    "zipkin_json": "tracecore.exporters.zipkin",
 }
 """The module whose `from_environment` makes the exporter of that name, or another function of it."""
 
@@ -31,9 +37,7 @@ def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> l
     """Return the exporters of these names, each once; those that nobody has are left out, and named in one warning.
 
     A name that is none of ours is looked up among the installed opentelemetry_traces_exporter entry points, and
-    what it makes gets ReadableSpans.
-
-    Raises: ConfigurationError, for a value of ours that must not be passed over.
+    what it makes gets ReadableSpans. One of ours that refuses its variables is left out as well, each with a warning.
     """
     exporters: dict[str, Any] = {}
     faults: list[str] = []
@@ -43,12 +47,15 @@ def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> l
             continue
         if (module := _OURS.get(key)) is not None:
             module, _, function = module.partition(":")
-            exporters[key] = getattr(import_module(module), function or "from_environment")(environment)
+            try:
+                exporters[key] = getattr(import_module(module), function or "from_environment")(environment)
+            except ConfigurationError as fault:  # a certificate, say: better nothing sent than sent to anybody
+                config.warn(fault.variable, str(fault.value), fault.expected, f"no exporter {name!r}")
             continue
         try:
             exporters[key] = load_entry_point("opentelemetry_traces_exporter", name)()
         except Exception as fault:  # code of another package; the program must start without it
-            faults.append(f"{name}: {fault}")
+            faults.append(f"{name}: {fault}" if len(names) > 1 else str(fault))
     if faults:
         used = ",".join(exporters) or "no exporter"
         report("invalid_otel_traces_exporter", "OTEL_TRACES_EXPORTER=%r: %s; using %s", ",".join(names), "; ".join(faults), used)

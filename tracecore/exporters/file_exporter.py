@@ -14,18 +14,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tracecore.errors import ConfigurationError, report
 from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.http_connection import words
 from tracecore.exporters.rotating_file import RotatingFile
 
-__all__ = ["FileExporter", "file_arguments"]
+__all__ = ["Appendable", "FileExporter", "file_arguments"]
 
 DEFAULT_MAX_BYTES = 100 << 20
 """A size that one gzip or one reader takes in a second or two."""
 DEFAULT_KEEP = 10
+
+
+class Appendable(Protocol):
+    """Where bytes go: a RotatingFile, or what takes its place."""
+
+    path: str
+
+    def append(self, data: bytes, deadline: float) -> None:
+        """Write all of `data`.  Raises: OSError, when nothing of it was written or it cannot be said."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; the next append opens it again."""
+        ...
 
 
 class FileExporter:
@@ -33,6 +47,7 @@ class FileExporter:
 
     path: the file; directories above it are made.
     max_bytes, max_age, keep, compress: when a new file is begun and what becomes of the old one, see RotatingFile.
+    sync: have each export wait until the disk has the batch.
 
     Raises: ConfigurationError, for an argument that cannot be honoured.
     Threads: as tracecore.exporters.Exporter.  Fork: both sides may go on, into the same file.
@@ -48,9 +63,16 @@ class FileExporter:
         max_age: float = 0.0,
         keep: int | None = DEFAULT_KEEP,
         compress: bool = False,
+        sync: bool = False,
     ) -> None:
-        self._file = RotatingFile(
-            path, max_bytes=max_bytes, max_age=max_age, keep=keep, compress=compress, terminator=self._terminator
+        self._file: Appendable = RotatingFile(
+            path,
+            max_bytes=max_bytes,
+            max_age=max_age,
+            keep=keep,
+            compress=compress,
+            sync=sync,
+            terminator=self._terminator,
         )
         self._shut_down = False
 
@@ -92,9 +114,10 @@ class FileExporter:
 
 
 def file_arguments(environment: Mapping[str, str], prefix: str, default_path: str) -> dict[str, Any]:
-    """Return a FileExporter's arguments from `prefix` + PATH, MAX_BYTES, MAX_AGE, KEEP, COMPRESSION.
+    """Return a FileExporter's arguments from `prefix` + PATH, MAX_BYTES, MAX_AGE, KEEP, COMPRESSION, SYNC.
 
-    A wrong value is reported, and its default used.  KEEP may be "all", COMPRESSION "gzip" or "none".
+    A wrong value is reported, and its default used.  KEEP may be "all", COMPRESSION "gzip" or "none", SYNC "true" or
+    "false".
     """
     arguments: dict[str, Any] = {
         "path": environment.get(prefix + "PATH", "").strip() or default_path,
@@ -102,12 +125,14 @@ def file_arguments(environment: Mapping[str, str], prefix: str, default_path: st
         "max_age": 0.0,
         "keep": DEFAULT_KEEP,
         "compress": False,
+        "sync": False,
     }
     readers = {
         "MAX_BYTES": ("max_bytes", _whole, "an integer of bytes, 0 for no limit"),
         "MAX_AGE": ("max_age", _seconds, "a number of seconds, 0 for no limit"),
         "KEEP": ("keep", lambda text: None if text == "all" else _whole(text), "a number of files from 0 on, or all"),
         "COMPRESSION": ("compress", {"gzip": True, "none": False}.__getitem__, "gzip or none"),
+        "SYNC": ("sync", {"true": True, "false": False}.__getitem__, "true or false"),
     }
     refused = []
     for suffix, (argument, read, expected) in readers.items():

@@ -46,6 +46,9 @@ class OTLPHTTPExporter(HTTPExporter):
     _format = "OTLP"
     _guess = "; is it a gRPC port?"
 
+    component_type = "otlp_http_span_exporter"
+    """otel.component.type, for tracecore.self_metrics."""
+
     def __init__(
         self,
         endpoint: str = DEFAULT_ENDPOINT,

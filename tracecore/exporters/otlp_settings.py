@@ -34,6 +34,7 @@ __all__ = [
     "DEFAULT_TIMEOUT_S",
     "Endpoint",
     "ExporterArguments",
+    "GRPC_COMPRESSIONS",
     "GRPCArguments",
     "GRPCTarget",
     "check_compression",
@@ -52,7 +53,7 @@ DEFAULT_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
 DEFAULT_TIMEOUT_S = 10.0
 COMPRESSIONS = ("none", "gzip", "deflate", "zstd")
-_GRPC_COMPRESSIONS = ("none", "gzip", "deflate")
+GRPC_COMPRESSIONS = ("none", "gzip", "deflate")
 """Those that are built into gRPC."""
 
 _GENERAL = "OTEL_EXPORTER_OTLP_"
@@ -220,7 +221,9 @@ def parse_grpc_endpoint(variable: str, endpoint: object) -> GRPCTarget:
     if _NOT_IN_A_URL.search(endpoint):
         raise ConfigurationError(variable, _without_credentials(endpoint), f"{expected}, without spaces")
     scheme, colon, rest = endpoint.partition(":")
-    if scheme in _GRPC_NAMES and colon and rest.strip("/"):
+    if scheme in _GRPC_NAMES and colon:
+        if not rest.strip("/"):
+            raise ConfigurationError(variable, endpoint, expected)
         return GRPCTarget(endpoint, False if scheme.startswith("unix") else None, None, endpoint)
     try:
         plain = parse_endpoint(variable, "http://" + endpoint)
@@ -440,7 +443,7 @@ def _read_grpc_endpoint(variable: str, text: str) -> str:
 
 
 def _read_grpc_compression(variable: str, text: str) -> str:
-    return check_compression(variable, text.lower(), _GRPC_COMPRESSIONS)
+    return check_compression(variable, text.lower(), GRPC_COMPRESSIONS)
 
 
 def _read_truth(variable: str, text: str) -> bool:

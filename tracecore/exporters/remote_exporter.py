@@ -33,7 +33,7 @@ from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.http_connection import words
 from tracecore.exporters.otlp_settings import check_timeout
 
-__all__ = ["RETRY_PAUSE_S", "Fault", "RemoteExporter", "installed_version"]
+__all__ = ["RETRY_PAUSE_S", "Fault", "RemoteExporter", "installed_version", "summed"]
 
 _DISTRIBUTION = "tracecore-native"
 
@@ -135,8 +135,8 @@ class RemoteExporter:
         """Return the request's body.  May raise: the batch is lost then, under "encode"."""
         raise NotImplementedError
 
-    def _pack(self, body: bytes) -> bytes:
-        """Return the body as it is sent.  May raise: the batch is lost then, under "encode"."""
+    def _pack(self, batch: SpanBatch, body: bytes) -> bytes:
+        """Return the body of this batch as it is sent.  May raise: the batch is lost then, under "encode"."""
         return body
 
     def _attempt(self, body: bytes, n_spans: int, deadline: float) -> Outcome | Fault:
@@ -154,7 +154,7 @@ class RemoteExporter:
             encoded = self._encode(batch)
             if len(encoded) > self._max_request_bytes and n_spans > 1:
                 return self._export_parts(batch, n_spans, ceil(len(encoded) / self._max_request_bytes), deadline)
-            body = self._pack(encoded)
+            body = self._pack(batch, encoded)
         except Exception as error:  # noqa: BLE001 - out of memory, or a codec's own exception types
             return self._lost(n_spans, "encode", words(error))
         answer = self._deliver(body, n_spans, deadline)
@@ -177,7 +177,7 @@ class RemoteExporter:
                 outcomes.append(self._lost(n_part, "encode", words(error)))
                 continue
             outcomes.append(self._export(part, n_part, deadline))
-        return _sum(outcomes)
+        return summed(outcomes)
 
     def _deliver(self, body: bytes, n_spans: int, deadline: float) -> Outcome | Fault:
         """Attempt until something is final."""
@@ -223,7 +223,7 @@ class RemoteExporter:
         self._pid = pid
 
 
-def _sum(outcomes: list[Outcome]) -> Outcome:
+def summed(outcomes: list[Outcome]) -> Outcome:
     """Return the outcome of a batch from those of its parts."""
     worst = max(outcomes, key=lambda outcome: outcome.rejected)
     message = worst.message or next((outcome.message for outcome in outcomes if outcome.message), "")

@@ -12,7 +12,7 @@
 What holds: `data` is in the file as a whole or not at all, and never in the middle of another process's, as long as
 the process lives.  A process that is killed, or a machine that stops, in the middle of a write can leave a part of it
 at the end: `terminator` closes such a part before the next append, and readers must pass over it.  What was written
-survives the process; it is not synced to the disk, so it need not survive the machine.
+survives the process; only with `sync` does it survive the machine too.
 
 The lock is flock(2) on the file itself: held for one append, waited for until the deadline, gone with its process.
 Where the file system has no locks, appends go without: then rotation is safe for one process only.
@@ -60,6 +60,7 @@ class RotatingFile:
     max_age: seconds of an interval after which a new file is begun; 0 for never.
     keep: number of rotated files that stay; the oldest are deleted.  None keeps all.
     compress: pack rotated files with gzip, on the calling thread (a hundred megabytes take a second or two).
+    sync: have each append wait until the disk has it (milliseconds, on a real one).
     terminator: what every `data` ends with, if there is something; see the head of this file.
 
     Raises: ConfigurationError, naming the argument.
@@ -73,6 +74,7 @@ class RotatingFile:
         max_age: float = 0.0,
         keep: int | None = None,
         compress: bool = False,
+        sync: bool = False,
         terminator: bytes = b"",
     ) -> None:
         try:
@@ -91,6 +93,7 @@ class RotatingFile:
         self._max_age_s = max_age
         self._keep = keep
         self._compress = compress
+        self._sync = sync
         self._terminator = terminator
         self._directory, name = os.path.split(self.path)
         self._stem, self._suffix = os.path.splitext(name)
@@ -197,6 +200,8 @@ class RotatingFile:
         try:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
+            if self._sync:
+                os.fdatasync(self._fd)
         except OSError:
             if len(rest) < len(data):
                 self._torn_size = size + len(data) - len(rest)
