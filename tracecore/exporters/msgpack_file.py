@@ -230,7 +230,7 @@ def _whole(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> dict[str, Any]
     # Of a record that was torn before its last value, or that value's own last, the next record would be that value.
     if not isinstance(resource, dict) or not isinstance(resource.get("schema_url", 0), (str, type(None))):
         return None
-    return record  # type: ignore[no-any-return]
+    return record
 
 
 def _from_extension(code: int, data: memoryview) -> Any:
