@@ -27,6 +27,11 @@ UNITS = {
     "span": ["clock", "record"],
     "foreign": [],
     "tracer": ["clock"],
+    "patterns": ["base", "strings", "program", "regex", "match", "hmac"],
+    "redact": [
+        "base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac", "redact",
+    ],
+    "drop": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "drop"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")

@@ -27,7 +27,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("tracecore.readable_span", "tracecore.trace_tree"),
     ("tracecore.span_processor", "tracecore.span_exporter", "tracecore.waterfall"),
     ("tracecore.simple_span_processor", "tracecore.exporters"),
-    ("tracecore.stages",),
+    ("tracecore.stages", "tracecore.processors"),
     ("tracecore.pipeline",),
     ("tracecore.provider",),
     ("tracecore.bootstrap", "tracecore.statistics"),

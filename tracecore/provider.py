@@ -167,6 +167,8 @@ class TracerProvider(ApiTracerProvider):
         self._tracers: dict[InstrumentationScope, Tracer] = {}
         self._pipelines: tuple[Pipeline, ...] = ()
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
+        self._sees_unredacted: str | None = None  # the first processor that runs before every stage
+        self._told_of_bypass = False
         self._is_disabled = config.sdk_disabled()
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
@@ -222,6 +224,8 @@ class TracerProvider(ApiTracerProvider):
             return
         self._active_span_processor.add_span_processor(_with_every_hook(span_processor))
         self._recorder.set_processor(self._active_span_processor)
+        self._sees_unredacted = self._sees_unredacted or type(span_processor).__name__
+        self._tell_of_bypass()
 
     def add_exporter(
         self,
@@ -249,6 +253,14 @@ class TracerProvider(ApiTracerProvider):
         self._staged += (processor,)
         for number, pipeline in enumerate(self._pipelines):
             pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        self._tell_of_bypass()
+
+    def _tell_of_bypass(self) -> None:
+        """Say once that a processor on the calling thread sees what a stage hides from the exporters."""
+        hides = any(getattr(processor, "hides_values", False) for processor in self._staged)
+        if hides and self._sees_unredacted is not None and not self._told_of_bypass:
+            self._told_of_bypass = True
+            report("redaction_bypassed", "%s gets spans when they end, before they are redacted", self._sees_unredacted)
 
     def _add_pipeline(self, pipeline: Pipeline) -> None:
         for processor in self._staged:

@@ -1,13 +1,16 @@
 /* fuzz_record: arbitrary bytes as the items of a record, for the walk and for the encoder.
  *
  * Neither may read beyond the bytes, run down the stack or hang; what the encoder
- * writes must be well-formed OTLP whatever it read. Driven by libFuzzer (make fuzz)
+ * writes must be well-formed OTLP whatever it read. The same after every stage that
+ * works on records; what rules forbid must be gone. Driven by libFuzzer (make fuzz)
  * or by replay_corpus.
  */
 #include "check.h"
 #include "otlp_text.h"
+#include "tc_drop.h"
 #include "tc_otlp.h"
 #include "tc_record.h"
+#include "tc_redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,6 +36,43 @@ static void check_well_formed(tc_bytes *out, otlp_message message) {
     tc_bytes_clear(out);
 }
 
+static const uint8_t *b8(const char *s) { return (const uint8_t *)s; }
+
+/* Every action, on keys that mutations of the corpus are likely to have. */
+static void redact(tc_batch *batch, const tc_strings *strings) {
+    tc_redact r;
+    tc_regex_fault fault;
+    tc_redact_init(&r);
+    r.names = true;
+    CHECK(tc_redact_add(&r, TC_REDACT_DROP, NULL, 0, 0, NULL, 0, &fault));
+    CHECK(tc_redact_add_keys(&r, TC_REGEX, b8("[x-z]"), 5, 0, &fault));
+    CHECK(tc_redact_add(&r, TC_REDACT_RENAME, NULL, 0, 0, b8("key"), 3, &fault));
+    r.rules[1].key_id = 1;
+    CHECK(tc_redact_add_keys(&r, TC_GLOB, b8("?"), 1, 0, &fault));
+    CHECK(tc_redact_add(&r, TC_REDACT_HASH, NULL, 0, 0, NULL, 0, &fault));
+    CHECK(tc_redact_add_keys(&r, TC_GLOB, b8("k*"), 2, 0, &fault));
+    CHECK(tc_redact_add(&r, TC_REDACT_TRUNCATE, NULL, 0, 0, NULL, 0, &fault));
+    CHECK(tc_redact_add_keys(&r, TC_REGEX, b8("[a-m]"), 5, 0, &fault));
+    r.rules[3].n_characters = 1;
+    CHECK(tc_redact_add(&r, TC_REDACT_REPLACE, b8("[a-m0-9]+"), 9, 0, b8("#"), 1, &fault));
+    tc_redact_batch(&r, batch, strings);
+    CHECK(batch->n == 3);
+    tc_redact_clear(&r);
+}
+
+static void drop(tc_batch *batch, const tc_strings *strings, const tc_strings *scopes) {
+    tc_drop d;
+    tc_regex_fault fault;
+    tc_drop_init(&d);
+    CHECK(tc_drop_add(&d, 0x55, 0xff, UINT64_MAX, &fault));
+    CHECK(tc_drop_add_name(&d, TC_GLOB, b8("*"), 1, 0, &fault) && tc_drop_add_scope(&d, TC_GLOB, b8("*"), 1, 0, &fault));
+    CHECK(tc_drop_add_attribute(&d, TC_GLOB, b8("*"), 1, 0, TC_REGEX, b8("[a-m]"), 5, 0, &fault));
+    uint32_t n = batch->n;
+    n -= tc_drop_batch(&d, batch, strings, scopes);
+    CHECK(batch->n == n);
+    tc_drop_clear(&d);
+}
+
 /* A batch of three records: the items with a head of zeros, the same with a head
  * made of the input too, and one that must not suffer from its neighbours. */
 static void encode(const uint8_t *data, size_t size, const tc_otlp_names *names) {
@@ -56,6 +96,12 @@ static void encode(const uint8_t *data, size_t size, const tc_otlp_names *names)
     }
     tc_bytes out = {0};
     uint64_t n_lost = 0;
+    CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
+    check_well_formed(&out, REQUEST);
+    redact(&batch, names->strings);
+    CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
+    check_well_formed(&out, REQUEST);
+    drop(&batch, names->strings, names->scopes);
     CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
     check_well_formed(&out, REQUEST);
     tc_batch_clear(&batch);
