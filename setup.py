@@ -20,11 +20,16 @@ UNITS = {
     "ids": ["ids"],
     "origin": ["strings", "record", "pb", "otlp", "batch", "ring"],
     "decode": ["record"],
-    "batch": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
+    "batch": ["base", "clock", "strings", "record", "ring", "batch", "pb", "otlp", "json", "otlp_json", "wake"],
+    "workplace": ["clock", "wake"],
     "queue": ["clock", "strings", "record", "ring", "batch", "wake"],
+    "backlog": ["clock", "wake"],
+    "account": ["clock", "wake"],
     "recorder": [],
     "annotations": ["record"],
     "span": ["clock", "record"],
+    "measured_span": ["clock", "record"],
+    "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
     "patterns": ["base", "strings", "program", "regex", "match", "hmac"],
@@ -32,6 +37,7 @@ UNITS = {
         "base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac", "redact",
     ],
     "drop": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "drop"],
+    "adopt": ["record"],
 }
 
 SANITIZE = os.environ.get("TRACECORE_SANITIZE", "")
@@ -57,6 +63,7 @@ extensions = [
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         define_macros=macros,
+        libraries=["m"],
     )
     for module, units in UNITS.items()
 ]

@@ -19,6 +19,10 @@
  *               strings, batch, pb <- otlp
  *               batch, match, hmac, pb <- redact    attributes dropped, hashed, replaced, renamed
  *               batch, match <- drop                spans taken out by rules
+ *               <- json      JSON primitives
+ *                    <- otlp_json  a request of protobuf as JSON
+ *          <- histogram      durations in exponential buckets
+ *               strings, batch, histogram <- span_metrics
  *
  * Nothing here includes Python.h: that is how the compiler checks that the
  * worker never needs the GIL. Nothing prints and nothing aborts; a function

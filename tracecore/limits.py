@@ -18,6 +18,7 @@ from typing import Final
 
 from tracecore import config
 from tracecore.errors import ConfigurationError
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = ["SpanLimits"]
 
@@ -25,14 +26,16 @@ _DEFAULT_COUNT: Final = 128
 """The specification's default for every count."""
 
 
-class SpanLimits:
+@stands_for("opentelemetry.sdk.trace", "SpanLimits")
+class SpanLimits(StandIn):
     """The limits one tracer provider applies.  Arguments are non-negative integers, None or UNSET.
 
     Counts: `max_span_attributes`, `max_event_attributes` and `max_link_attributes` (each a case of
     `max_attributes`), `max_events`, `max_links`.  Lengths, in characters: `max_span_attribute_length` (a case
     of `max_attribute_length`).
 
-    Raises: ConfigurationError (a ValueError) naming the argument or the variable that holds something else.
+    Raises: ConfigurationError (a ValueError) naming the argument that holds something else; a variable that does is
+    warned about, and passed over.
     Threads: any; nothing here changes after construction.
     """
 

@@ -3,7 +3,8 @@
     TracerProvider
       Recorder        sampler, limits, ids, counts; shared by all its tracers
       Origin          resource and scopes, encoded once
-      Pipeline ...    one for each exporter of ours or behind our batch processor
+      Drain ...       one for all exporters with the same batch settings
+        Pipeline ...  one for each exporter of ours or behind our batch processor
       processors      anything else with on_start and on_end
 
 Source: specification, trace/sdk.md "Tracer Provider".
@@ -15,6 +16,7 @@ import atexit
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import NoOpTracer
@@ -26,16 +28,24 @@ from tracecore import config, resource, sampling
 from tracecore._core import decode
 from tracecore._core.ids import fork_generation
 from tracecore._core.origin import Origin
+from tracecore._core.queue import SpanQueue
 from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
+from tracecore.drain import Drain
 from tracecore.errors import ConfigurationError, report, reported
+from tracecore.exporters import Exporter
 from tracecore.exporters.foreign import as_exporter
+from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
 from tracecore.instrumentation_scope import InstrumentationScope
 from tracecore.limits import SpanLimits
 from tracecore.pipeline import Pipeline
 from tracecore.readable_span import Event, Kept, ReadableSpan, attributes_kept
+from tracecore.sdk_classes import StandIn, stands_for
+from tracecore.self_metrics import self_metrics
+from tracecore.span_feed import SpanFeed
 from tracecore.span_processor import SpanProcessor, SynchronousMultiSpanProcessor
+from tracecore.tracer_config import TracerConfig, TracerConfigurator, default_tracer_configurator
 
 __all__ = ["BatchSpanProcessor", "TracerProvider", "providers"]
 
@@ -52,10 +62,14 @@ def providers() -> tuple[TracerProvider, ...]:
     return tuple(_providers)
 
 
+@stands_for("opentelemetry.sdk.trace.export", "BatchSpanProcessor")
 class BatchSpanProcessor(SpanProcessor):
     """Exports in batches, through the core: added to a TracerProvider of ours it costs the span path one copy.
 
-    `span_exporter` may be one of tracecore's exporters or any object with the SDK's `export(spans)`.
+    `span_exporter` may be one of tracecore's exporters or any object with the SDK's `export(spans)`. Spans that
+    somebody hands to `on_end` (a subclass that filters, a processor in front of this one, another provider) are
+    queued in the same way, at the cost of reading them.
+
     Times are milliseconds; what is None comes from OTEL_BSP_*, else from tracecore's defaults. The queue is
     bounded by bytes (`ring_bytes`); `max_queue_size`, in spans, is taken as 512 bytes each.
     """
@@ -71,6 +85,8 @@ class BatchSpanProcessor(SpanProcessor):
         ring_bytes: int | None = None,
         meter_provider: Any = None,
     ) -> None:
+        if max_export_batch_size is not None and max_queue_size is not None and max_export_batch_size > max_queue_size:
+            raise ConfigurationError("max_export_batch_size", max_export_batch_size, "at most max_queue_size")
         if max_queue_size is not None:
             if isinstance(max_queue_size, bool) or not isinstance(max_queue_size, int) or max_queue_size < 1:
                 raise ConfigurationError("max_queue_size", max_queue_size, "an integer above 0")
@@ -83,47 +99,95 @@ class BatchSpanProcessor(SpanProcessor):
             delay=_seconds("schedule_delay_millis", schedule_delay_millis),
             export_timeout=_seconds("export_timeout_millis", export_timeout_millis),
         )
+        self._capacity = max_queue_size or config.spans_for(self._settings.ring_bytes)
+        self._meter_provider = meter_provider
         self._pipeline: Pipeline | None = None
+        self._feed = SpanFeed(None, self._open_queue, self._reset_in_child, self.force_flush)
+        self._is_shut_down = False
 
-    def attach(self, origin: Origin) -> Pipeline:
-        """Return the pipeline that serves a provider's spans. Raises: RuntimeError at the second provider."""
+    def attach(self, origin: Origin, add: Callable[[Exporter, config.Settings], Pipeline]) -> Pipeline:
+        """Join the provider that calls this, by its way of adding exporters. Raises: RuntimeError at the second provider."""
         if self._pipeline is not None:
             raise RuntimeError("this BatchSpanProcessor belongs to a provider already")
+        self._feed = SpanFeed(origin, self._open_queue, self._reset_in_child, self.force_flush)
+        return self._joined(add(as_exporter(self.span_exporter), self._settings))
+
+    def _open(self, origin: Origin) -> Pipeline:
         settings = self._settings
-        self._pipeline = Pipeline(
-            origin,
-            as_exporter(self.span_exporter),
-            ring_bytes=settings.ring_bytes,
-            batch=settings.batch,
-            delay=settings.delay,
-            export_timeout=settings.export_timeout,
-        )
+        drain = Drain(origin, ring_bytes=settings.ring_bytes, batch=settings.batch, delay=settings.delay)
+        pipeline = drain.add(as_exporter(self.span_exporter), export_timeout=settings.export_timeout)
+        assert pipeline is not None  # nobody has shut it down yet
+        return self._joined(pipeline)
+
+    def _joined(self, pipeline: Pipeline) -> Pipeline:
+        self._pipeline = pipeline
+        if (metrics := self_metrics(self._meter_provider)) is not None:
+            metrics.add_pipeline(pipeline, self._capacity)
+        return pipeline
+
+    @property
+    def pipeline(self) -> Pipeline | None:
+        """What serves the spans; None before a provider or a first span has come."""
         return self._pipeline
 
+    def _open_queue(self, origin: Origin) -> SpanQueue:
+        pipeline = self._pipeline or self._open(origin)
+        if not pipeline.drain.keep_to_itself():
+            raise RuntimeError("its provider hands it records, together with other exporters of the same batch settings")
+        return pipeline.drain.queue
+
+    def _reset_in_child(self) -> None:
+        # One that is attached is reset by its provider.
+        if self._pipeline is not None and self._feed.is_alone:
+            self._pipeline.drain.reset_in_child()
+
+    @property
+    def takes_records(self) -> bool:
+        """Whether nobody has put code of his own in the way of the spans: then they need not be made for it."""
+        return all(
+            getattr(getattr(self, name), "__func__", None) is getattr(BatchSpanProcessor, name)
+            for name in ("on_start", "_on_ending", "on_end", "shutdown", "force_flush")
+        )
+
     def on_end(self, span: ReadableSpan) -> None:
-        """Count the span as lost: only a provider of another make calls this."""
-        report("processor_unattached", "tracecore's BatchSpanProcessor works in tracecore's TracerProvider only")
+        """Queue a span that is handed over; one that is not sampled is left out."""
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        if self._is_shut_down and self._pipeline is None:
+            report("processor_shut_down", "a span ended after its BatchSpanProcessor was shut down")
+            return
+        try:
+            self._feed.put(span)
+        except Exception as fault:  # a span of somebody's own class, as good as any
+            report("span_refused", "a span was not queued: %s: %s", type(fault).__name__, fault)
 
     def shutdown(self, timeout_millis: float = 30000) -> None:
+        self._feed.after_fork_in_child()
         if self._pipeline is not None:
             self._pipeline.shutdown(timeout_millis / 1000)
+        elif not self._is_shut_down:
+            as_exporter(self.span_exporter).shutdown()
+        self._is_shut_down = True
 
     def force_flush(self, timeout_millis: float | None = None) -> bool:
+        self._feed.after_fork_in_child()
         if self._pipeline is None:
             return True
         return self._pipeline.force_flush(30.0 if timeout_millis is None else timeout_millis / 1000)
 
 
 def _seconds(name: str, millis: float | None) -> float | None:
-    """Milliseconds as seconds, refused under their own name."""
+    """Milliseconds as seconds, refused under their own name; more than an hour, which means "never", is an hour."""
     if millis is None:
         return None
-    if isinstance(millis, bool) or not isinstance(millis, (int, float)) or not 0 < millis <= config.MAX_SECONDS * 1000:
-        raise ConfigurationError(name, millis, f"milliseconds, above 0 and at most {config.MAX_SECONDS * 1000:.0f}")
-    return millis / 1000
+    if isinstance(millis, bool) or not isinstance(millis, (int, float)) or not millis > 0:
+        raise ConfigurationError(name, millis, "milliseconds, above 0")
+    return min(millis / 1000, config.MAX_SECONDS)
 
 
-class TracerProvider(ApiTracerProvider):
+@stands_for("opentelemetry.sdk.trace", "TracerProvider")
+class TracerProvider(StandIn, ApiTracerProvider):
     """Makes tracers whose spans the core records. Arguments are those of opentelemetry-sdk's TracerProvider.
 
     Arguments:
@@ -133,6 +197,8 @@ class TracerProvider(ApiTracerProvider):
         active_span_processor: what processors are added to; None: one after another.
         id_generator: any object with generate_trace_id and generate_span_id; None: the core's own.
         span_limits: None: OTEL_SPAN_*_LIMIT and their like.
+        meter_provider: where metrics about the spans themselves go; None: the global one.
+        _tracer_configurator: scope -> TracerConfig, says which tracers are on; None: all.
     Raises: ConfigurationError.
     Threads: any.
     """
@@ -147,6 +213,8 @@ class TracerProvider(ApiTracerProvider):
         span_limits: SpanLimits | None = None,
         *,
         meter_provider: Any = None,
+        _tracer_configurator: TracerConfigurator | None = None,
+        _disabled: bool | None = None,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -163,25 +231,41 @@ class TracerProvider(ApiTracerProvider):
             None if _is_our_kind_of_random(self.id_generator) else self.id_generator,
             self._after_fork_in_child,
         )
+        self._recorder.shown_id_generator = self.id_generator
+        self._self_metrics = self_metrics(meter_provider)
+        if self._self_metrics is not None:
+            self._self_metrics.add_recorder(self._recorder)
+        self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
-        self._pipelines: tuple[Pipeline, ...] = ()
+        self._drains: list[Drain] = []
+        self._pipelines: list[Pipeline] = []  # in the order in which their exporters were added
+        self._measuring_drain: Drain | None = None  # the one that ends nowhere, if it came to that
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._sees_unredacted: str | None = None  # the first processor that runs before every stage
         self._told_of_bypass = False
-        self._is_disabled = config.sdk_disabled()
+        self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
+        # A configuration file decides this without the variable.
+        self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
+        self._recorder.shown_processor = self._active_span_processor
         if active_span_processor is not None:
             self._recorder.set_processor(active_span_processor)
         _providers.append(self)
-        self._shuts_down_at_exit = shutdown_on_exit
-        if shutdown_on_exit:
-            atexit.register(self.shutdown)
+        self._atexit_handler = atexit.register(self.shutdown) if shutdown_on_exit else None
 
     @property
     def resource(self) -> Any:
         return self._origin.resource
+
+    @property
+    def _resource(self) -> Any:
+        return self._origin.resource
+
+    def _update_resource(self, resource: Any) -> None:
+        """Merge `resource` into the provider's: for spans that are sent from now on."""
+        self._origin.set_resource(self._origin.resource.merge(resource))
 
     def get_tracer(
         self,
@@ -199,11 +283,30 @@ class TracerProvider(ApiTracerProvider):
         scope = InstrumentationScope(
             instrumenting_module_name, instrumenting_library_version or "", schema_url, attributes
         )
+        return self.tracer_of(scope)  # type: ignore[return-value]
+
+    def tracer_of(self, scope: InstrumentationScope) -> Tracer:
+        """Return the tracer of a scope: always the same one, and real also while OTEL_SDK_DISABLED is set."""
         tracer = self._tracers.get(scope)
         if tracer is None:
+            tracer = Tracer(self._recorder, self._origin.add_scope(scope), scope)
+            tracer._set_tracer_config(self._config_of(scope))
             # Two threads may get here with the same scope; both make a tracer, setdefault keeps one.
-            tracer = self._tracers.setdefault(scope, Tracer(self._recorder, self._origin.add_scope(scope), scope))
-        return tracer  # type: ignore[return-value]
+            tracer = self._tracers.setdefault(scope, tracer)
+        return tracer
+
+    def _config_of(self, scope: InstrumentationScope) -> TracerConfig:
+        try:
+            return self._tracer_configurator(scope)
+        except Exception as fault:  # the program's own function; a tracer there must be
+            report("tracer_configurator", "no config for %r, which stays on: %s: %s", scope, type(fault).__name__, fault)
+            return TracerConfig.default()
+
+    def _set_tracer_configurator(self, *, tracer_configurator: TracerConfigurator) -> None:
+        """Ask this function for the config of every tracer from now on, those that exist included."""
+        self._tracer_configurator = tracer_configurator
+        for scope, tracer in list(self._tracers.items()):
+            tracer._set_tracer_config(self._config_of(scope))
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Tell `span_processor` of every span from now on.
@@ -219,9 +322,11 @@ class TracerProvider(ApiTracerProvider):
             self._add_stage(span_processor)
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
                 return
-        if isinstance(span_processor, BatchSpanProcessor):
-            self._add_pipeline(span_processor.attach(self._origin))
+        if isinstance(span_processor, BatchSpanProcessor) and span_processor.takes_records:
+            span_processor.attach(self._origin, self._add_exporter)
             return
+        if isinstance(span_processor, BatchSpanProcessor):
+            self._fed += (span_processor,)
         self._active_span_processor.add_span_processor(_with_every_hook(span_processor))
         self._recorder.set_processor(self._active_span_processor)
         self._sees_unredacted = self._sees_unredacted or type(span_processor).__name__
@@ -238,21 +343,42 @@ class TracerProvider(ApiTracerProvider):
     ) -> None:
         """Send sampled spans to `exporter` in batches. Units and ranges: tracecore.config.settings."""
         settings = config.settings(ring_bytes=ring_bytes, batch=batch, delay=delay, export_timeout=export_timeout)
-        self._add_pipeline(
-            Pipeline(
-                self._origin,
-                as_exporter(exporter),
-                ring_bytes=settings.ring_bytes,
-                batch=settings.batch,
-                delay=settings.delay,
-                export_timeout=settings.export_timeout,
-            )
-        )
+        pipeline = self._add_exporter(as_exporter(exporter), settings)
+        if self._self_metrics is not None:
+            self._self_metrics.add_pipeline(pipeline, config.spans_for(settings.ring_bytes))
+
+    def _add_exporter(self, exporter: Exporter, settings: config.Settings) -> Pipeline:
+        """Have the exporter share the drain of others with the same settings, or give it one of its own."""
+        wanted = (settings.ring_bytes, settings.batch, settings.delay)
+        pipeline = None
+        for drain in self._drains:
+            if drain.settings == wanted and drain is not self._measuring_drain:
+                pipeline = pipeline or drain.add(exporter, export_timeout=settings.export_timeout)
+        if pipeline is None:
+            pipeline = self._add_drain(settings, exporter)
+        self._pipelines.append(pipeline)
+        return pipeline
+
+    def _add_drain(self, settings: config.Settings, exporter: Exporter) -> Pipeline:
+        drain = Drain(self._origin, ring_bytes=settings.ring_bytes, batch=settings.batch, delay=settings.delay)
+        for processor in self._staged:
+            self._attach_stage(processor, drain, first=not self._drains)
+        pipeline = drain.add(exporter, export_timeout=settings.export_timeout)
+        assert pipeline is not None  # nobody has shut it down yet
+        self._recorder.add_queue(drain.queue)
+        self._drains.append(drain)
+        return pipeline
 
     def _add_stage(self, processor: Any) -> None:
+        for number, drain in enumerate(self._drains):
+            self._attach_stage(processor, drain, first=number == 0)
         self._staged += (processor,)
-        for number, pipeline in enumerate(self._pipelines):
-            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
+        if getattr(processor, "measures_every_span", False):
+            if not self._drains:  # stages run on a worker, and there is none yet
+                self._pipelines.append(self._add_drain(config.settings(), Nowhere()))
+                self._measuring_drain = self._drains[0]
+                self._measuring_drain.add_stage(EndOfTheLine)
+            self._recorder.measure_with(self._drains[0].queue)
         self._tell_of_bypass()
 
     def _tell_of_bypass(self) -> None:
@@ -262,20 +388,17 @@ class TracerProvider(ApiTracerProvider):
             self._told_of_bypass = True
             report("redaction_bypassed", "%s gets spans when they end, before they are redacted", self._sees_unredacted)
 
-    def _add_pipeline(self, pipeline: Pipeline) -> None:
-        for processor in self._staged:
-            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
-        self._recorder.add_queue(pipeline.queue)
-        self._pipelines += (pipeline,)
+    def _attach_stage(self, processor: Any, drain: Drain, *, first: bool) -> None:
+        drain.add_stage(lambda: processor.attach_stage(self._origin, first=first))
 
     def force_flush(self, timeout_millis: float = 30000) -> bool:
         """Export everything that ended before this call; False if not all was delivered in time."""
         self._after_fork_in_child()
         deadline = _Deadline(timeout_millis)
         flushed = True
-        for pipeline in self._pipelines:
+        for pipeline in list(self._pipelines):
             pipeline.begin_flush()  # all at once: a slow one takes none of the others' time
-        for pipeline in self._pipelines:
+        for pipeline in list(self._pipelines):
             flushed = pipeline.force_flush(deadline.left_s()) and flushed
         if self._active_span_processor.force_flush(int(deadline.left_s() * 1000)) is False:
             flushed = False
@@ -289,25 +412,26 @@ class TracerProvider(ApiTracerProvider):
         self._is_shut_down = True
         deadline = _Deadline(timeout_millis)
         try:
-            for pipeline in self._pipelines:
+            for pipeline in list(self._pipelines):
                 pipeline.begin_shutdown(deadline.left_s())
-            for pipeline in self._pipelines:
+            for pipeline in list(self._pipelines):
                 pipeline.shutdown(deadline.left_s())
             self._active_span_processor.shutdown()
         finally:
             if self in _providers:
                 _providers.remove(self)
-            if self._shuts_down_at_exit:
-                atexit.unregister(self.shutdown)
+            if self._atexit_handler is not None:
+                atexit.unregister(self._atexit_handler)
+                self._atexit_handler = None
 
     def _after_fork_in_child(self) -> None:
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
         if self._generation == fork_generation():
             return
-        for pipeline in self._pipelines:
-            pipeline.reset_in_child()
+        for drain in self._drains:
+            drain.reset_in_child()
         if not self._is_shut_down:
-            self._origin.set_resource(self._origin.resource.merge(resource.process_dependent()))
+            self._update_resource(resource.process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.
         self._recorder.reset_in_child()
         self._generation = fork_generation()
@@ -319,7 +443,7 @@ class TracerProvider(ApiTracerProvider):
             "spans": self._recorder.counts(),
             "exporters": [
                 {"exporter": type(_innermost(pipeline.exporter)).__name__, **pipeline.counts()}
-                for pipeline in self._pipelines
+                for pipeline in (*self._pipelines, *(fed.pipeline for fed in self._fed if fed.pipeline is not None))
             ],
             "reports": reported(),
         }

@@ -16,6 +16,7 @@ Source: specification, trace/sdk.md "Additional span interfaces".
 from __future__ import annotations
 
 import warnings
+from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from time import time_ns
@@ -27,14 +28,16 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, format_span_id, for
 from opentelemetry.trace.status import Status, StatusCode
 from opentelemetry.util.types import AnyValue, Attributes
 
+from tracecore._core.span import Span
 from tracecore.instrumentation_scope import (
     InstrumentationInfo,
     InstrumentationScope,
     instrumentation_info_of,
 )
 from tracecore.resource import Resource
+from tracecore.sdk_classes import StandIn, stands_for
 
-__all__ = ["Event", "Kept", "ReadableSpan", "attributes_kept"]
+__all__ = ["Event", "EventBase", "Kept", "ReadableSpan", "attributes_kept"]
 
 T = TypeVar("T")
 
@@ -63,19 +66,12 @@ def attributes_kept(attributes: dict[str, AnyValue], dropped: int = 0) -> Bounde
     return kept
 
 
-class Event:
-    """Something that happened at one moment of a span.  `timestamp` is nanoseconds since 1970, None for now."""
+@stands_for("opentelemetry.sdk.trace", "EventBase")
+class EventBase(StandIn, ABC):
+    """What every event has: a name and a time, `timestamp`, in nanoseconds since 1970; None for now."""
 
-    def __init__(
-        self,
-        name: str,
-        attributes: Attributes = None,
-        timestamp: int | None = None,
-        limit: int | None = 128,
-    ) -> None:
-        # `limit` is part of opentelemetry-sdk's signature and without effect there too.
+    def __init__(self, name: str, timestamp: int | None = None) -> None:
         self._name = name
-        self._attributes = attributes
         self._timestamp = time_ns() if timestamp is None else timestamp
 
     @property
@@ -87,6 +83,27 @@ class Event:
         return self._timestamp
 
     @property
+    @abstractmethod
+    def attributes(self) -> Attributes:
+        """Return what else is known of it."""
+
+
+@stands_for("opentelemetry.sdk.trace", "Event")
+class Event(EventBase):
+    """Something that happened at one moment of a span."""
+
+    def __init__(
+        self,
+        name: str,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        limit: int | None = 128,
+    ) -> None:
+        # `limit` is part of opentelemetry-sdk's signature and without effect there too.
+        super().__init__(name, timestamp)
+        self._attributes = attributes
+
+    @property
     def attributes(self) -> Attributes:
         return self._attributes
 
@@ -95,7 +112,8 @@ class Event:
         return _dropped(self._attributes)
 
 
-class ReadableSpan:
+@stands_for("opentelemetry.sdk.trace", "ReadableSpan")
+class ReadableSpan(StandIn, metaclass=ABCMeta):
     """A span's content.  Times are nanoseconds since 1970; `resource` None stands for ``Resource.create()``."""
 
     def __init__(
@@ -238,6 +256,10 @@ class ReadableSpan:
             # bytes are the one kind of value an attribute may have that JSON has not.
             default=bytes.hex,
         )
+
+
+# isinstance(): a live span can be read like one that has ended.
+ReadableSpan.register(Span)
 
 
 def _dropped(container: object) -> int:

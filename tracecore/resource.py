@@ -22,6 +22,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from logging import ERROR
 from time import monotonic
 from typing import Any, Final, TypeAlias, TypeGuard
 from uuid import uuid4
@@ -31,6 +32,7 @@ from opentelemetry.util.types import AnyValue
 
 from tracecore import config
 from tracecore.errors import report
+from tracecore.sdk_classes import StandIn, stands_for
 
 __all__ = [
     "Attributes",
@@ -43,6 +45,8 @@ __all__ = [
     "ServiceInstanceIdResourceDetector",
     "get_aggregated_resources",
     "process_dependent",
+    "telemetry_sdk",
+    "undetected",
 ]
 
 Attributes: TypeAlias = Mapping[str, AnyValue]
@@ -73,7 +77,8 @@ DETECTOR_TIMEOUT_S: Final = 5
 """Seconds all detectors together may take: what a cloud's metadata service needs, and a start can bear."""
 
 
-class Resource:
+@stands_for("opentelemetry.sdk.resources", "Resource")
+class Resource(StandIn):
     """Attributes of the process and the URL of the schema they follow.  Does not change once made.  Threads: any.
 
     Programs call `Resource.create`.  Detectors, which `create` calls, use the constructor.
@@ -89,14 +94,12 @@ class Resource:
 
         Blocks for as long as the configured detectors take, at most `DETECTOR_TIMEOUT_S` seconds.
         """
-        resource = get_aggregated_resources(_detectors(), _telemetry_sdk()).merge(
+        resource = get_aggregated_resources(_detectors(), telemetry_sdk()).merge(
             Resource(attributes or {}, schema_url)
         )
         if resource.attributes.get(SERVICE_NAME):
             return resource
-        interpreter = os.path.basename(sys.executable or "")
-        name = f"unknown_service:{interpreter}" if interpreter else "unknown_service"
-        return resource.merge(Resource({SERVICE_NAME: name}))
+        return resource.merge(_unknown_service())
 
     @staticmethod
     def get_empty() -> Resource:
@@ -121,19 +124,20 @@ class Resource:
                 "a resource of schema %s cannot take in one of schema %s, which is left out",
                 self._schema_url,
                 other.schema_url,
+                level=ERROR,
             )
             return self
         return Resource({**self._attributes, **other.attributes}, self._schema_url or other.schema_url)
 
     def __eq__(self, other: object) -> bool:
-        # Not equal to opentelemetry-sdk's class, whose own comparison would say no whatever this one says.
+        # A resource of opentelemetry-sdk compares itself: it takes this one for its own kind (tracecore.sdk_classes).
         if not isinstance(other, Resource):
             return NotImplemented
         return self._attributes == other._attributes and self._schema_url == other._schema_url
 
     def __hash__(self) -> int:
-        # Of the texts alone: numbers are equal across their types (1 == True), and sequences may hold mappings.
-        texts = frozenset((key, value) for key, value in self._attributes.items() if isinstance(value, str))
+        # Of texts and bytes alone: numbers are equal across their types (1 == True), sequences may hold mappings.
+        texts = frozenset((key, value) for key, value in self._attributes.items() if isinstance(value, (str, bytes)))
         return hash((texts, self._schema_url))
 
     def to_json(self, indent: int | None = 4) -> str:
@@ -158,7 +162,7 @@ def _is_resource(value: object) -> TypeGuard[Resource]:
 _EMPTY: Final = Resource({})
 
 
-def _telemetry_sdk() -> Resource:
+def telemetry_sdk() -> Resource:
     """Return the attributes that say who made the spans.
 
     Not "opentelemetry": the specification keeps that name for the official SDK.
@@ -174,10 +178,21 @@ def _telemetry_sdk() -> Resource:
     )
 
 
+def _unknown_service() -> Resource:
+    interpreter = os.path.basename(sys.executable or "")
+    return Resource({SERVICE_NAME: f"unknown_service:{interpreter}" if interpreter else "unknown_service"})
+
+
+def undetected() -> Resource:
+    """Return what every resource has, before detectors and variables: telemetry.sdk.* and a service.name."""
+    return telemetry_sdk().merge(_unknown_service())
+
+
 # --- detectors ------------------------------------------------------------------------------------------------
 
 
-class ResourceDetector(ABC):
+@stands_for("opentelemetry.sdk.resources", "ResourceDetector")
+class ResourceDetector(StandIn, ABC):
     """What finds out attributes of the process.  With `raise_on_error` its faults stop the program's start."""
 
     def __init__(self, raise_on_error: bool = False) -> None:
@@ -195,6 +210,7 @@ class ResourceDetector(ABC):
         return False
 
 
+@stands_for("opentelemetry.sdk.resources", "OTELResourceDetector")
 class OTELResourceDetector(ResourceDetector):
     """OTEL_RESOURCE_ATTRIBUTES, and OTEL_SERVICE_NAME which wins over a service.name in it."""
 
@@ -205,6 +221,7 @@ class OTELResourceDetector(ResourceDetector):
         return Resource(attributes)
 
 
+@stands_for("opentelemetry.sdk.resources", "ServiceInstanceIdResourceDetector")
 class ServiceInstanceIdResourceDetector(ResourceDetector):
     """service.instance.id, a random UUID: one a process, the same from every detector of the process.
 
@@ -223,6 +240,7 @@ _instance_ids: Final[dict[int, str]] = {}
 """service.instance.id by process id: this process's, and those of the parents it was forked from."""
 
 
+@stands_for("opentelemetry.sdk.resources", "ProcessResourceDetector")
 class ProcessResourceDetector(ResourceDetector):
     """process.*: the interpreter, its command, its owner if psutil is installed.
 
@@ -238,8 +256,9 @@ class ProcessResourceDetector(ResourceDetector):
 
     def detect(self) -> Resource:
         executable = sys.executable or ""
-        # orig_argv is what the interpreter was started with; argv has lost its "-m module".
-        argv = list(sys.orig_argv)
+        # orig_argv is what the interpreter was started with; argv has lost its "-m module". Arguments that are
+        # not asked for are not even looked at.
+        argv = sys.orig_argv
         attributes: dict[str, AnyValue] = {
             PROCESS_RUNTIME_DESCRIPTION: sys.version,
             PROCESS_RUNTIME_NAME: sys.implementation.name,
@@ -251,13 +270,14 @@ class ProcessResourceDetector(ResourceDetector):
         }
         if self._include_command_args:
             attributes[PROCESS_COMMAND_LINE] = " ".join(argv)
-            attributes[PROCESS_COMMAND_ARGS] = argv
+            attributes[PROCESS_COMMAND_ARGS] = list(argv)
         if hasattr(os, "getppid"):
             attributes[PROCESS_PARENT_PID] = os.getppid()
         _add(attributes, PROCESS_OWNER, _process_owner, self.raise_on_error)
         return Resource(attributes)
 
 
+@stands_for("opentelemetry.sdk.resources", "OsResourceDetector")
 class OsResourceDetector(ResourceDetector):
     """os.type and os.version, in the words of the semantic conventions."""
 
@@ -270,6 +290,7 @@ class OsResourceDetector(ResourceDetector):
         return Resource({OS_TYPE: "solaris" if name == "sunos" else name, OS_VERSION: version})
 
 
+@stands_for("opentelemetry.sdk.resources", "_HostResourceDetector")
 class HostResourceDetector(ResourceDetector):
     """host.name, host.arch and, where the system has one that needs no privileges, host.id."""
 
@@ -336,7 +357,7 @@ def _machine_id() -> str | None:
 def _first_line(path: str) -> str | None:
     """Return what a file of one line holds, or None if it is empty or not there."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf8") as file:
             return file.read().strip() or None
     except OSError:
         return None
@@ -456,7 +477,7 @@ class _Answer:
         if self._thread is not None:
             self._thread.join(max(0.0, deadline - monotonic()))
             if self._thread.is_alive():
-                raise TimeoutError("no answer in time")
+                raise TimeoutError("took longer than it may")
         if self._fault is not None:
             raise self._fault
         if not _is_resource(self._resource):
@@ -473,9 +494,8 @@ def _detectors() -> list[ResourceDetector]:
     configured = config.resource_detectors()
     first = [] if "service_instance" in configured else ["service_instance"]
     names = list(dict.fromkeys([*first, *configured, "otel"]))
-    installed = {} if _BUILT_IN.keys() >= set(names) else _installed()
     if "*" in names:
-        rest = sorted((_BUILT_IN.keys() | installed.keys()) - set(names))
+        rest = sorted((_BUILT_IN.keys() | _installed()) - set(names))
         at = names.index("*")
         names[at : at + 1] = rest
     detectors: list[ResourceDetector] = []
@@ -484,8 +504,8 @@ def _detectors() -> list[ResourceDetector]:
         try:
             if name in _BUILT_IN:
                 detectors.append(_BUILT_IN[name]())
-            elif name in installed:
-                detectors.append(installed[name].load()())
+            elif (found := _entry_point(name)) is not None:
+                detectors.append(found.load()())
             else:
                 faults.append(f"{name}: not installed")
         except Exception as fault:  # loading another package's code
@@ -495,12 +515,21 @@ def _detectors() -> list[ResourceDetector]:
     return detectors
 
 
-def _installed() -> dict[str, Any]:
-    """Return the entry points of detectors by name; of two with one name the first found."""
-    # Imported here: reading the metadata of all installed packages is slow, and only other packages' names need it.
-    from importlib.metadata import entry_points
+_GROUP: Final = "opentelemetry_resource_detector"
 
-    found: dict[str, Any] = {}
-    for entry_point in entry_points(group="opentelemetry_resource_detector"):
-        found.setdefault(entry_point.name, entry_point)
-    return found
+# Imported in the functions: reading the metadata of all installed packages is slow, and only other packages' names
+# need it. The API's function remembers it.
+
+
+def _installed() -> set[str]:
+    """Return the names of detectors of other packages."""
+    from opentelemetry.util._importlib_metadata import entry_points
+
+    return {entry_point.name for entry_point in entry_points(group=_GROUP)}
+
+
+def _entry_point(name: str) -> Any:
+    """Return the first entry point of that name, None without one."""
+    from opentelemetry.util._importlib_metadata import entry_points
+
+    return next(iter(entry_points(group=_GROUP, name=name)), None)

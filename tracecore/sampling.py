@@ -34,7 +34,9 @@ from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import AnyValue, Attributes
 
 from tracecore import config
+from tracecore.entry_point import load_entry_point
 from tracecore.errors import ConfigurationError, report
+from tracecore.sdk_classes import StandIn, StandInMember, stands_for
 
 __all__ = [
     "ALWAYS_OFF",
@@ -56,7 +58,8 @@ __all__ = [
 ]
 
 
-class Decision(Enum):
+@stands_for("opentelemetry.sdk.trace.sampling", "Decision")
+class Decision(StandInMember, Enum):
     """A sampler's verdict on a span that is about to be made."""
 
     DROP = 0
@@ -70,7 +73,8 @@ class Decision(Enum):
         return self is Decision.RECORD_AND_SAMPLE
 
 
-class SamplingResult:
+@stands_for("opentelemetry.sdk.trace.sampling", "SamplingResult")
+class SamplingResult(StandIn):
     """A verdict, with the attributes the new span starts with and the trace state it carries on."""
 
     def __init__(
@@ -87,7 +91,8 @@ class SamplingResult:
         return f"{type(self).__name__}({self.decision!s}, attributes={self.attributes!s})"
 
 
-class Sampler(ABC):
+@stands_for("opentelemetry.sdk.trace.sampling", "Sampler")
+class Sampler(StandIn, ABC):
     """What decides about spans.  Derive from it, or have its two methods: nothing here asks for the class."""
 
     @abstractmethod
@@ -111,6 +116,7 @@ class Sampler(ABC):
         """Return the sampler's name and configuration, as the specification writes them."""
 
 
+@stands_for("opentelemetry.sdk.trace.sampling", "StaticSampler")
 class StaticSampler(Sampler):
     """The same verdict for every span."""
 
@@ -137,6 +143,7 @@ ALWAYS_OFF: Final = StaticSampler(Decision.DROP)
 ALWAYS_ON: Final = StaticSampler(Decision.RECORD_AND_SAMPLE)
 
 
+@stands_for("opentelemetry.sdk.trace.sampling", "TraceIdRatioBased")
 class TraceIdRatioBased(Sampler):
     """Sample a share of all traces: `rate`, from 0 to 1.
 
@@ -183,6 +190,7 @@ class TraceIdRatioBased(Sampler):
         return f"TraceIdRatioBased{{{self._rate}}}"
 
 
+@stands_for("opentelemetry.sdk.trace.sampling", "ParentBased")
 class ParentBased(Sampler):
     """Do as the parent did; a span without a parent is for `root` to decide.
 
@@ -241,6 +249,7 @@ class ParentBased(Sampler):
         return self._local_parent_sampled if parent.trace_flags.sampled else self._local_parent_not_sampled
 
 
+@stands_for("opentelemetry.sdk.trace.sampling", "ParentBasedTraceIdRatio")
 class ParentBasedTraceIdRatio(ParentBased):
     """Do as the parent did; of traces that start here, sample the share `rate`, from 0 to 1."""
 
@@ -248,6 +257,7 @@ class ParentBasedTraceIdRatio(ParentBased):
         super().__init__(root=TraceIdRatioBased(rate))
 
 
+@stands_for("opentelemetry.sdk.trace.sampling", "AlwaysRecordSampler")
 class AlwaysRecordSampler(Sampler):
     """Record every span for the processors, and send those that `root` samples."""
 
@@ -328,14 +338,8 @@ def from_environment() -> Sampler:
 
 
 def _from_entry_point(name: str) -> Sampler:
-    # Imported here: reading the metadata of all installed packages is slow, and only unusual names need it.
-    from importlib.metadata import entry_points
-
     try:
-        entry_point = next(iter(entry_points(group="opentelemetry_traces_sampler", name=name)), None)
-        if entry_point is None:
-            raise LookupError("no sampler of that name is built in or installed")
-        sampler = entry_point.load()(config.traces_sampler_arg())
+        sampler = load_entry_point("opentelemetry_traces_sampler", name)(config.traces_sampler_arg())
         if not callable(getattr(sampler, "should_sample", None)):
             raise TypeError(f"the entry point returned {sampler!r}, which is not a sampler")
     except Exception as fault:  # code of another package; the program must start without it

@@ -11,18 +11,21 @@ import enum
 from collections.abc import Sequence
 
 from tracecore.readable_span import ReadableSpan
+from tracecore.sdk_classes import StandIn, StandInMember, stands_for
 
 __all__ = ["SpanExportResult", "SpanExporter"]
 
 
-class SpanExportResult(enum.Enum):
+@stands_for("opentelemetry.sdk.trace.export", "SpanExportResult")
+class SpanExportResult(StandInMember, enum.Enum):
     """Whether a batch was delivered."""
 
     SUCCESS = 0
     FAILURE = 1
 
 
-class SpanExporter:
+@stands_for("opentelemetry.sdk.trace.export", "SpanExporter")
+class SpanExporter(StandIn):
     """What an exporter overrides. `export` is never called by two threads at once."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.context import Context
 
 from tracecore.readable_span import ReadableSpan
+from tracecore.sdk_classes import StandIn, stands_for
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -37,7 +38,8 @@ __all__ = ["ConcurrentMultiSpanProcessor", "SpanProcessor", "SynchronousMultiSpa
 _NS_PER_MS: Final = 1_000_000
 
 
-class SpanProcessor:
+@stands_for("opentelemetry.sdk.trace", "SpanProcessor")
+class SpanProcessor(StandIn):
     """The hooks, all empty: a processor overrides those it needs.  Threads: any, several at once."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -76,6 +78,7 @@ class _MultiSpanProcessor(SpanProcessor):
         self._lock = threading.Lock()
 
 
+@stands_for("opentelemetry.sdk.trace", "SynchronousMultiSpanProcessor")
 class SynchronousMultiSpanProcessor(_MultiSpanProcessor):
     """Pass each call on to every processor, one after another, on the calling thread."""
 
@@ -119,6 +122,7 @@ class SynchronousMultiSpanProcessor(_MultiSpanProcessor):
         return all_flushed
 
 
+@stands_for("opentelemetry.sdk.trace", "ConcurrentMultiSpanProcessor")
 class ConcurrentMultiSpanProcessor(_MultiSpanProcessor):
     """Pass each call on to every processor, in parallel on `num_threads` threads, and wait for all of them."""
 

@@ -22,6 +22,7 @@ UNITS = {
     "ring": ["base", "strings", "record", "ring"],
     "record": ["base", "strings", "record"],
     "otlp": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
+    "span_metrics": ["base", "strings", "record", "ring", "batch", "histogram", "span_metrics"],
 }
 
 
@@ -31,7 +32,7 @@ def compiled(bench: str) -> Path:
     program = BUILD / bench
     sources = [HERE / f"{bench}.c", *(CSRC / f"tc_{unit}.c" for unit in UNITS[bench])]
     flags = ["-std=c11", "-O3", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", "-pthread"]
-    subprocess.run([os.environ.get("CC", "cc"), *flags, *map(str, sources), "-o", str(program)], check=True)
+    subprocess.run([os.environ.get("CC", "cc"), *flags, *map(str, sources), "-o", str(program), "-lm"], check=True)
     return program
 
 

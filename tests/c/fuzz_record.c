@@ -1,14 +1,17 @@
-/* fuzz_record: arbitrary bytes as the items of a record, for the walk and for the encoder.
+/* fuzz_record: arbitrary bytes as the items of a record, for the walk and for the encoders.
  *
- * Neither may read beyond the bytes, run down the stack or hang; what the encoder
- * writes must be well-formed OTLP whatever it read. The same after every stage that
- * works on records; what rules forbid must be gone. Driven by libFuzzer (make fuzz)
+ * None may read beyond the bytes, run down the stack or hang; what the encoder writes
+ * must be well-formed OTLP whatever it read, and have a well-formed JSON. The same
+ * bytes go to the JSON encoder as if they were a request. All of it again after the
+ * rules that change records and take them out. Driven by libFuzzer (make fuzz)
  * or by replay_corpus.
  */
 #include "check.h"
+#include "json_text.h"
 #include "otlp_text.h"
 #include "tc_drop.h"
 #include "tc_otlp.h"
+#include "tc_otlp_json.h"
 #include "tc_record.h"
 #include "tc_redact.h"
 
@@ -97,6 +100,10 @@ static void encode(const uint8_t *data, size_t size, const tc_otlp_names *names)
     tc_bytes out = {0};
     uint64_t n_lost = 0;
     CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
+    tc_bytes json = {0};
+    CHECK(tc_otlp_json(&json, out.data, out.n) == TC_OK);
+    json_check(json.data, json.n);
+    tc_bytes_clear(&json);
     check_well_formed(&out, REQUEST);
     redact(&batch, names->strings);
     CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
@@ -122,6 +129,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tc_status status = tc_otlp_attributes(&out, 1, data, size, strings, &n_lost);
     CHECK(status == TC_OK || status == TC_CORRUPT);
     check_well_formed(&out, RESOURCE);
+    status = tc_otlp_json(&out, data, size);
+    CHECK(status == TC_OK || status == TC_CORRUPT);
+    if (status == TC_OK) json_check(out.data, out.n);
+    tc_bytes_clear(&out);
 
     tc_strings_free(strings);
     tc_strings_free(scopes);

@@ -12,7 +12,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from tracecore.errors import ConfigurationError
 from tracecore.exporters.otlp_http import OTLPHTTPExporter
-from tracecore.exporters.otlp_settings import Endpoint, check_header, exporter_arguments, parse_endpoint, traces_url
+from tracecore.exporters.otlp_settings import Endpoint, check_header, exporter_arguments, parse_endpoint, protocol, traces_url
 
 BASE = "OTEL_EXPORTER_OTLP_"
 TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
@@ -38,6 +38,7 @@ def read_wrong(**settings: str) -> tuple[dict[str, Any], str]:
 def test_an_empty_environment_gives_the_specifications_defaults() -> None:
     assert read() == {
         "endpoint": "http://localhost:4318/v1/traces",
+        "encoding": "protobuf",
         "headers": {},
         "timeout": 10.0,
         "compression": "none",
@@ -81,6 +82,7 @@ def test_every_setting_for_traces_wins_over_the_general_one() -> None:
     }
     assert read(**general) == {
         "endpoint": "https://general:1/v1/traces",
+        "encoding": "protobuf",
         "headers": {"a": "1", "b": "2"},
         "timeout": 1.0,
         "compression": "gzip",
@@ -90,6 +92,7 @@ def test_every_setting_for_traces_wins_over_the_general_one() -> None:
     }
     assert read(**general, **specific) == {
         "endpoint": "https://traces:2/",
+        "encoding": "protobuf",
         "headers": {"b": "3"},
         "timeout": 2.0,
         "compression": "deflate",
@@ -342,19 +345,34 @@ def test_two_wrong_values_of_one_setting_are_two_warnings() -> None:
     assert all(warning.endswith("using 'none' instead") for warning in warnings)
 
 
-@pytest.mark.parametrize("text", ["grpc", "http/json"])
-def test_a_protocol_that_is_not_served_yet_is_told_so(text: str) -> None:
-    _, warning = read_wrong(PROTOCOL=text)
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "http/protobuf"),
+        ({"PROTOCOL": "grpc"}, "grpc"),
+        ({"PROTOCOL": "http/json"}, "http/json"),
+        ({"PROTOCOL": "grpc", "TRACES_PROTOCOL": "http/protobuf"}, "http/protobuf"),
+        ({"PROTOCOL": "grpc", "TRACES_PROTOCOL": "thrift"}, "grpc"),
+        ({"PROTOCOL": "GRPC"}, "http/protobuf"),
+    ],
+)
+def test_the_protocol_for_traces_wins_and_a_wrong_one_is_passed_over(settings: dict[str, str], expected: str) -> None:
+    assert protocol({BASE + name: text for name, text in settings.items()}) == expected
+
+
+def test_the_protocol_chooses_the_encoding_and_an_unknown_one_is_told() -> None:
+    assert read(PROTOCOL="http/protobuf") == read()
+    assert read(PROTOCOL="http/json")["encoding"] == "json"
+    _, warning = read_wrong(TRACES_PROTOCOL="thrift")
     assert warning == (
-        f"{BASE}PROTOCOL={text!r}: expected http/protobuf, as {text} is not available yet;"
-        " using 'http/protobuf' instead"
+        f"{TRACES}PROTOCOL='thrift': expected one of grpc, http/protobuf, http/json; using 'http/protobuf' instead"
     )
 
 
-def test_the_served_protocol_is_silent_and_an_unknown_one_is_not() -> None:
-    assert read(PROTOCOL="http/protobuf") == read()
-    _, warning = read_wrong(TRACES_PROTOCOL="thrift")
-    assert warning.startswith(f"{TRACES}PROTOCOL='thrift': expected http/protobuf")
+def test_an_exporter_over_http_does_not_send_grpc_and_says_so() -> None:
+    arguments, warning = read_wrong(PROTOCOL="grpc")
+    assert arguments["encoding"] == "protobuf"
+    assert warning.startswith(f"{BASE}PROTOCOL='grpc': this exporter was asked for OTLP/HTTP")
 
 
 def test_certificates_for_plain_http_are_left_out_with_a_warning_each() -> None:

@@ -9,3 +9,6 @@ cdef int write_event(tc_draft *draft, object name, uint64_t timestamp, object at
                      Py_ssize_t max_length) except -1
 cdef int write_link(tc_draft *draft, object context, object attributes, uint32_t limit,
                     Py_ssize_t max_length) except -1
+
+cpdef bint is_valid_link(object context, object attributes) except -1
+cpdef object exception_type_name(object cls)

@@ -8,6 +8,17 @@ from tracecore._core cimport tc, values
 from tracecore._core.span_context cimport id_to_bytes
 
 
+cpdef bint is_valid_link(object context, object attributes) except -1:
+    """A link to nowhere is kept only if it says something: the SDK's rule."""
+    return bool(context and (context.is_valid or attributes or context.trace_state))
+
+
+cpdef object exception_type_name(object cls):
+    """What exception.type says."""
+    module = cls.__module__
+    return f"{module}.{cls.__qualname__}" if module and module != "builtins" else cls.__qualname__
+
+
 cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object attributes, uint32_t limit,
                    Py_ssize_t max_length) except -1:
     """Append one event."""

@@ -22,7 +22,7 @@ cdef tuple KINDS = tuple(SpanKind)
 cdef tuple CODES = tuple(StatusCode)
 
 
-def bind(readable_span: type, event: type, kept: object, attributes_kept: object) -> None:
+def bind(readable_span: object, event: object, kept: object, attributes_kept: object) -> None:
     """Say which classes decoded records become; see tracecore.readable_span for their shapes."""
     global READABLE_SPAN, EVENT, KEPT, ATTRIBUTES_KEPT
     READABLE_SPAN, EVENT, KEPT, ATTRIBUTES_KEPT = readable_span, event, kept, attributes_kept

@@ -5,7 +5,7 @@ How every span is accounted for, at any moment:
 
     started = unsampled + live + unended + ended
     ended   = record_only + no_exporter + queued
-    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx)
+    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx; per exporter: account.pyx)
 
 `live` are spans somebody still holds; `unended` were let go without end().
 """
@@ -17,6 +17,10 @@ from tracecore._core cimport ids, tc
 from tracecore._core.origin cimport Origin
 from tracecore._core.queue cimport SpanQueue
 from tracecore.errors import report
+
+# otel.span.parent.origin of each branch, otel.span.sampling_result of each result.
+cdef tuple ORIGINS = ("none", "remote", "remote", "local", "local")
+cdef tuple RESULTS = ("DROP", "RECORD_ONLY", "RECORD_AND_SAMPLE")
 
 cdef uint32_t NO_LIMIT = 0xffffffff
 
@@ -45,6 +49,44 @@ cdef rule as_rule(object branch) except *:
     return r
 
 
+@cython.final
+cdef class SpanTally:
+    """Spans by what OpenTelemetry's metrics of an SDK split them by. Never goes back, not at a fork either.
+
+    Threads: under the GIL.
+    """
+
+    def started_by(self) -> list[tuple[str, str, int]]:
+        """Return (origin of the parent, result of sampling, spans), without those that never came."""
+        cdef int which, result
+        cdef dict counts = {}
+        for which in range(<int>N_BRANCHES):
+            for result in range(<int>N_RESULTS):
+                if self.started[which * <int>N_RESULTS + result]:
+                    key = (ORIGINS[which], RESULTS[result])
+                    counts[key] = counts.get(key, 0) + self.started[which * <int>N_RESULTS + result]
+        return [(*key, count) for key, count in counts.items()]
+
+    def live_by(self) -> list[tuple[str, int]]:
+        """Return (result of sampling, spans whose end() was not called), of results that came at all."""
+        cdef int result
+        cdef uint64_t started
+        live = []
+        for result in (1, 2):
+            started = self.sum(result)
+            if started:
+                live.append((RESULTS[result], <int64_t>(started - self.ended[result - 1] - self.inherited[result - 1])))
+        return live
+
+    cdef uint64_t sum(self, int result) noexcept:
+        """Spans started with that result, whatever their parent."""
+        cdef int which
+        cdef uint64_t n = 0
+        for which in range(<int>N_BRANCHES):
+            n += self.started[which * <int>N_RESULTS + result]
+        return n
+
+
 @cython.no_gc_clear  # the provider's dict breaks every cycle; `queue_views` must stay valid to the end
 cdef class Recorder:
     """What the tracers of one provider share.
@@ -62,11 +104,13 @@ cdef class Recorder:
     def __cinit__(self, Origin origin not None, object sampler, object plan, object limits, object id_generator,
                   object on_fork):
         self.origin = origin
+        self.tally = SpanTally()
         self.queues = ()
         self.generation_view = ids.generation_view()
         self.generation = self.generation_view[0]
         self.on_fork = on_fork
-        self.id_generator = id_generator
+        self.limits = limits
+        self.id_generator = self.shown_id_generator = id_generator
         self.random_flag = 2
         if id_generator is not None:
             is_random = getattr(id_generator, "is_trace_id_random", None)
@@ -99,10 +143,23 @@ cdef class Recorder:
     def add_queue(self, SpanQueue queue not None) -> None:
         """Copy every sampled span into `queue` too. Raises: ValueError beyond 8 queues."""
         if self.n_queues == MAX_QUEUES:
-            raise ValueError("at most %d exporters a provider" % MAX_QUEUES)
+            raise ValueError("at most %d different batch settings a provider" % MAX_QUEUES)
         self.queues += (queue,)
         self.queue_views[self.n_queues] = <void *>queue
         self.n_queues += 1
+
+    def measure_with(self, SpanQueue queue not None) -> None:
+        """Put spans that the sampler decides against into `queue`, which must be one of this recorder's, as records
+        marked TC_UNSAMPLED. Spans that start from now on."""
+        if queue not in self.queues:
+            raise ValueError("no queue of this recorder")
+        self.measuring_view = <void *>queue
+
+    cdef int measure(self, const uint8_t *record) except -1:
+        self.n_measured += 1
+        if tc.TC_UNLIKELY((<SpanQueue>self.measuring_view).put(record)):
+            self.start_workers()
+        return 0
 
     cdef int notice_fork(self) except -1:
         if tc.TC_LIKELY(self.generation == self.generation_view[0]):
@@ -114,28 +171,55 @@ cdef class Recorder:
         self.reset_in_child()
         return 0
 
+    def notice(self) -> None:
+        """Start clean if this is a new process; what the span path does by itself."""
+        self.notice_fork()
+
     cdef int commit(self, const uint8_t *record, bint sampled) except -1:
         cdef int i
-        self.n_ended += 1
+        cdef bint is_due = False
+        self.tally.ended[sampled] += 1
         if not sampled:
-            self.n_record_only += 1
+            if self.measuring_view != NULL:
+                (<tc.tc_header *>record).flags |= tc.TC_UNSAMPLED  # in the span's own draft, which is not sent
+                self.measure(record)
         elif self.n_queues == 0:
             self.n_no_exporter += 1
         else:
             self.n_queued += 1
             for i in range(self.n_queues):
-                (<SpanQueue>self.queue_views[i]).put(record)
+                is_due |= (<SpanQueue>self.queue_views[i]).put(record)
+            if tc.TC_UNLIKELY(is_due):
+                self.start_workers()  # runs Python code, which may raise: last, with the record in every queue
         return 0
+
+    cdef int start_workers(self) except -1:
+        cdef int i
+        cdef SpanQueue queue
+        for i in range(self.n_queues):
+            queue = <SpanQueue>self.queue_views[i]
+            if queue.worker_is_due and not queue.is_closed:
+                queue.start()
+        return 0
+
+    cdef void count_inherited(self, bint sampled) noexcept:
+        self.n_inherited += 1
+        self.tally.inherited[sampled] += 1
 
     def counts(self) -> dict[str, int]:
         """Return the counts; see the file's head for how they add up."""
+        cdef uint64_t unsampled = self.tally.sum(0) - self.unsampled_before
+        cdef uint64_t recorded = self.tally.sum(1) + self.tally.sum(2) - self.recorded_before
+        cdef uint64_t record_only = self.tally.ended[0] - self.record_only_before
+        cdef uint64_t ended = record_only + self.tally.ended[1] - self.sampled_before
         return {
-            "started": self.n_started,
-            "unsampled": self.n_unsampled,
-            "live": <int64_t>(self.n_started - self.n_unsampled - self.n_unended - self.n_ended),
+            "started": unsampled + recorded,
+            "unsampled": unsampled,
+            "measured": self.n_measured,
+            "live": <int64_t>(recorded - self.n_unended - ended),
             "unended": self.n_unended,
-            "ended": self.n_ended,
-            "record_only": self.n_record_only,
+            "ended": ended,
+            "record_only": record_only,
             "no_exporter": self.n_no_exporter,
             "queued": self.n_queued,
             "inherited": self.n_inherited,
@@ -149,6 +233,9 @@ cdef class Recorder:
         if self.generation == self.generation_view[0]:
             return
         self.generation = self.generation_view[0]
-        self.n_started = self.n_unsampled = self.n_ended = self.n_unended = 0
-        self.n_record_only = self.n_no_exporter = self.n_queued = 0
+        self.unsampled_before = self.tally.sum(0)
+        self.recorded_before = self.tally.sum(1) + self.tally.sum(2)
+        self.record_only_before = self.tally.ended[0]
+        self.sampled_before = self.tally.ended[1]
+        self.n_unended = self.n_no_exporter = self.n_queued = self.n_measured = 0
         self.n_inherited = self.n_ended_again = self.n_detach_failed = self.n_no_memory = 0

@@ -25,6 +25,9 @@ cdef class SpanBase:
 cdef class UnsampledSpan(SpanBase):
     pass
 
+cdef class PassedOnSpan(UnsampledSpan):
+    pass
+
 cdef class Span(SpanBase):
     cdef SpanSource source
     cdef tc_draft *draft        # owned; holds the record until the span object goes
@@ -50,3 +53,4 @@ cdef class Span(SpanBase):
 
 cdef Span new_span(SpanSource source, object name)
 cdef UnsampledSpan new_unsampled_span()
+cdef PassedOnSpan new_passed_on_span(object context)

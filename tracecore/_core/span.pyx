@@ -12,10 +12,12 @@ Threads: any, under the GIL, which is also what makes the draft's one writer.
 """
 
 cimport cython
+from cpython.dict cimport PyDict_Size
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+import sys
 from types import MappingProxyType
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
@@ -23,11 +25,12 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
-from tracecore._core.annotations cimport write_event, write_link
+from tracecore._core.annotations cimport exception_type_name, is_valid_link, write_event, write_link
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport make_span_context
 from tracecore.errors import report
+from tracecore.sdk_classes import of_core
 
 cdef extern from *:
     """
@@ -38,12 +41,20 @@ cdef extern from *:
     }
     static void tc_only_by_tracer(PyTypeObject *type) {
         type->tp_new = tc_refuse_new;
+        type->tp_flags &= ~Py_TPFLAGS_BASETYPE;
         type->tp_vectorcall = NULL; /* Cython's short cut past tp_new */
         PyType_Modified(type);
     }
+    /* Give an attribute of a class a second name. */
+    static int tc_also_called(PyTypeObject *type, PyObject *alias, PyObject *name) {
+        PyObject *found = PyDict_GetItemWithError(type->tp_dict, name);
+        if (found == NULL || PyDict_SetItem(type->tp_dict, alias, found) < 0) return -1;
+        PyType_Modified(type);
+        return 0;
+    }
 
-    /* Spare objects: Cython gives freelists to base classes only. The classes are final, so an
-     * instance's size is its type's. Under the GIL, like all allocation of objects. */
+    /* Spare objects: Cython gives freelists to base classes only. Nobody can derive from the classes
+     * (see tc_only_by_tracer), so an instance's size is its type's. Under the GIL, like all allocation of objects. */
     #define TC_MAX_SPARE 64
     typedef struct tc_spares {
         void *items[TC_MAX_SPARE];
@@ -78,6 +89,7 @@ cdef extern from *:
     }
     """
     void tc_only_by_tracer(PyTypeObject *type)
+    int tc_also_called(PyTypeObject *type, object alias, object name) except -1
     void tc_keep_spares(PyTypeObject *span, PyTypeObject *unsampled)
 
 cdef tc.tc_draft_pool POOL
@@ -116,7 +128,6 @@ cdef class SpanBase:
 ApiSpan.register(SpanBase)
 
 
-@cython.final
 @cython.no_gc
 cdef class UnsampledSpan(SpanBase):
     """A span the sampler decided against: it has ids and propagates, and does nothing else.
@@ -158,24 +169,48 @@ cdef class UnsampledSpan(SpanBase):
         pass
 
     def __repr__(self) -> str:
-        return f"UnsampledSpan({self.get_span_context()!r})"
+        return f"{type(self).__name__}({self.get_span_context()!r})"
 
 
 NonRecordingSpan.register(UnsampledSpan)
+
+
+@cython.final
+@cython.no_gc
+cdef class PassedOnSpan(UnsampledSpan):
+    """A span of a tracer that is switched off: its identity is its parent's, or invalid without one.
+
+    As a parent it is treated like any span that is not ours: it may stand for one of another process.
+    """
 
 
 cdef UnsampledSpan new_unsampled_span():
     return UnsampledSpan.__new__(UnsampledSpan)
 
 
-def is_valid_link(context: object, attributes: object) -> bool:
-    """A link to nowhere is kept only if it says something: the SDK's rule."""
-    return bool(context and (context.is_valid or attributes or context.trace_state))
+cdef PassedOnSpan new_passed_on_span(object context):
+    cdef PassedOnSpan span = PassedOnSpan.__new__(PassedOnSpan)
+    span.made_context = context
+    return span
 
 
-cdef object exception_type_name(object cls):
-    module = cls.__module__
-    return f"{module}.{cls.__qualname__}" if module and module != "builtins" else cls.__qualname__
+# ---- what isinstance() is told of a span: tracecore.sdk_classes ------------------------------------
+
+cdef dict MODULES = sys.modules
+cdef Py_ssize_t n_modules_seen = -1  # how many there were when the answer below was found
+cdef object class_of_spans = None
+
+
+cdef object learn_class():
+    """What `Span.__class__` is with the modules that are loaded now."""
+    global n_modules_seen, class_of_spans
+    cdef Py_ssize_t n = PyDict_Size(MODULES)
+    module = MODULES.get("opentelemetry.sdk.trace")
+    found = Span if module is None else of_core(module, "_Span", Span)
+    if found is None:  # the module is still being imported: look again the next time
+        return Span
+    n_modules_seen, class_of_spans = n, found
+    return found
 
 
 @cython.final
@@ -278,7 +313,7 @@ cdef class Span(SpanBase):
         if self.ended:
             after_end("update_name")
             return
-        self.name = name if type(name) is str else exact_text(name)
+        self.name = name if type(name) is str else values.exact_text(name)
 
     def record_exception(self, exception, attributes=None, timestamp=None, escaped=False) -> None:
         """Record the exception as an event (specification, trace/exceptions.md)."""
@@ -344,7 +379,7 @@ cdef class Span(SpanBase):
         recorder.notice_fork()
         if self.generation != recorder.generation:
             # Started by the parent process, which sends it; a second copy would be a duplicate.
-            recorder.n_inherited += 1
+            recorder.count_inherited(self.trace_flags & 1)
             return 0
         tc.tc_draft_body(self.draft).name_id = values.name_id(<PyObject *>self.name)
         if (recorder.processor is not None or tc.tc_draft_body(self.draft).name_id == 0 or self.message is not None
@@ -366,7 +401,7 @@ cdef class Span(SpanBase):
                 if self.generation == recorder.generation:
                     recorder.commit(self.draft.data, self.trace_flags & 1)
                 else:
-                    recorder.n_inherited += 1  # a processor forked, and this is the child
+                    recorder.count_inherited(self.trace_flags & 1)  # a processor forked, and this is the child
         return 0
 
     cdef void seal(self) noexcept:
@@ -399,6 +434,14 @@ cdef class Span(SpanBase):
             self.end()
 
     # ---- reading ------------------------------------------------------------------------------
+
+    @property
+    def __class__(self):
+        # Every isinstance(span, opentelemetry.trace.Span) asks for it, so a look into sys.modules would be felt.
+        # Its size is enough: that package cannot come or go without changing it.
+        if tc.TC_LIKELY(PyDict_Size(MODULES) == n_modules_seen):
+            return class_of_spans
+        return learn_class()
 
     def is_recording(self) -> bool:
         return not self.ended
@@ -468,8 +511,33 @@ cdef class Span(SpanBase):
     def instrumentation_scope(self):
         return self.source.scope
 
+    @property
+    def instrumentation_info(self):
+        """The scope in its deprecated form."""
+        return readable(self).instrumentation_info
+
     def to_json(self, indent=4) -> str:
         return readable(self).to_json(indent)
+
+    def start(self, start_time=None, parent_context=None) -> None:
+        """Start the span a second time, which is reported: a tracer's span is started when one gets it."""
+        report("started_again", "start called on a span that has started")
+
+    def _readable_span(self):
+        return readable(self)
+
+    @property
+    def _attributes(self):
+        """A copy: what is written there is not the span's; that is what set_attribute is for."""
+        return readable(self)._attributes
+
+    @property
+    def _limits(self):
+        return self.source.recorder.limits
+
+    @property
+    def _span_processor(self):
+        return self.source.recorder.shown_processor
 
     def __repr__(self) -> str:
         return f'Span(name="{self.name}", context={self.get_span_context()!r})'
@@ -484,7 +552,7 @@ cdef Span new_span(SpanSource source, object name):
     span = Span.__new__(Span)
     span.draft = draft
     span.source = source
-    span.name = name if type(name) is str else exact_text(name)
+    span.name = name if type(name) is str else values.exact_text(name)
     return span
 
 
@@ -517,17 +585,6 @@ cdef int put_rare(Span span, tc.tc_draft *draft) except -1:
     return 0
 
 
-cdef object exact_text(object name):
-    """A name as a str and no subclass: a span must not hold what could refer back to it."""
-    if isinstance(name, str):
-        return str.__str__(name)
-    try:
-        return str.__str__(str(name))
-    except Exception as error:
-        report("span_text", "a name of type %s has no text: %s: %s", type(name).__name__, type(error).__name__, error)
-        return type(name).__name__
-
-
 cdef object readable(Span span):
     """The span as an independent ReadableSpan, as it stands now."""
     return readable_span_class()(
@@ -557,6 +614,11 @@ cdef int tell_processor(Span span, object processor) except -1:
     return 0
 
 
+# Under the SDK's own names: processors and exporters in the wild read a live span there.
+for public in ("name", "context", "parent", "kind", "start_time", "end_time", "status", "events", "links", "resource",
+               "instrumentation_scope"):
+    tc_also_called(<PyTypeObject *>Span, "_" + public, public)
 tc_keep_spares(<PyTypeObject *>Span, <PyTypeObject *>UnsampledSpan)
 tc_only_by_tracer(<PyTypeObject *>Span)
 tc_only_by_tracer(<PyTypeObject *>UnsampledSpan)
+tc_only_by_tracer(<PyTypeObject *>PassedOnSpan)

@@ -1,7 +1,7 @@
 # Every C name that Cython sees: the whole native boundary on one screen.
 # What each means, who owns it and which thread may call it stands in csrc/tc_*.h.
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "tc_base.h" nogil:
@@ -54,7 +54,7 @@ cdef extern from "tc_record.h" nogil:
     const uint32_t TC_RECORD_MAX_DEPTH, TC_RECORD_ARRAY_DEPTH, TC_RECORD_MAP_DEPTH
     const uint32_t TC_FLAG_HAS_IS_REMOTE, TC_FLAG_IS_REMOTE
     const int TC_PARENT_FLAGS_SHIFT
-    const uint8_t TC_HAS_PARENT
+    const uint8_t TC_HAS_PARENT, TC_UNSAMPLED
     ctypedef enum tc_item_type:
         TC_NULL, TC_FALSE, TC_TRUE, TC_INT, TC_DOUBLE, TC_STR, TC_WTF8, TC_BYTES, TC_BIGINT
         TC_ARRAY, TC_MAP, TC_EVENT, TC_LINK, TC_NAME, TC_MESSAGE, TC_EXTRA
@@ -249,6 +249,35 @@ cdef extern from "tc_otlp.h" nogil:
                               const tc_otlp_names *names, uint64_t *n_lost_attributes)
     tc_status tc_otlp_attributes(tc_bytes *out, uint32_t field, const uint8_t *items, uint64_t n_bytes,
                                  const tc_strings *strings, uint64_t *n_lost_attributes)
+
+
+cdef extern from "tc_histogram.h" nogil:
+    ctypedef struct tc_histogram:
+        uint64_t count, zero_count
+        double sum, min, max
+        int32_t scale, offset
+        uint32_t n
+        uint64_t counts[160]
+
+
+cdef extern from "tc_span_metrics.h" nogil:
+    const uint32_t TC_SPAN_METRICS_MAX
+    ctypedef struct tc_series:
+        const uint8_t *name
+        uint32_t name_length
+        uint8_t kind, status
+        tc_histogram seconds
+    ctypedef struct tc_span_metrics:
+        uint64_t n_no_memory
+    tc_status tc_span_metrics_init(tc_span_metrics *metrics, uint32_t max)
+    void tc_span_metrics_destroy(tc_span_metrics *metrics)
+    tc_status tc_span_metrics_reset_in_child(tc_span_metrics *metrics)
+    void tc_span_metrics_observe(tc_span_metrics *metrics, tc_batch *batch, const tc_strings *strings)
+    bint tc_span_metrics_read(tc_span_metrics *metrics, uint32_t i, tc_series *out)
+
+
+cdef extern from "tc_otlp_json.h" nogil:
+    tc_status tc_otlp_json(tc_bytes *out, const uint8_t *request, uint64_t n)
 
 
 cdef extern from "tc_wake.h" nogil:

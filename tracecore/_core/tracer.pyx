@@ -20,10 +20,12 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+import sys
+
 import opentelemetry.context as context_api
 from opentelemetry.context.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanKind
 from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace import Tracer as ApiTracer
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -32,15 +34,17 @@ from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from tracecore._core cimport ids, tc, values
 from tracecore._core.recorder cimport (
     BRANCH_LOCAL_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_REMOTE_SAMPLED, BRANCH_ROOT,
-    RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
+    N_RESULTS, RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
 )
+from tracecore._core.measured_span cimport MeasuredSpan, new_measured_span
 from tracecore._core.foreign cimport (
     ask, explicit_start, find_span_slowly, foreign_parent, kind_code, make_foreign_ids,
 )
-from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new_span, new_unsampled_span
+from tracecore._core.span cimport Span, SpanBase, SpanSource, UnsampledSpan, new_passed_on_span, new_span, new_unsampled_span
 from tracecore._core.span_context cimport id_from_bytes, id_to_bytes
 from tracecore._core.decorate import decorate
 from tracecore.errors import report
+from tracecore.sdk_classes import of_core
 
 ctypedef PyObject *(*tc_method)(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except NULL
 
@@ -205,7 +209,7 @@ cdef int keep_spare(PyObject *context, SpanBase span) except -1:
     global n_spare
     if (Py_REFCNT(context) == 1 and n_spare < MAX_SPARE and Py_TYPE(<object>context) == <PyTypeObject *>CONTEXT
             and PyDict_Size(<object>context) == 1 and not tc_is_watched(context)):
-        if type(span) is Span:
+        if type(span) is not UnsampledSpan:
             # Or the spare would keep the span, and with it its provider. An unsampled span keeps nothing.
             PyDict_SetItem(<object>context, SPAN_KEY, None)
         if n_spare < MAX_SPARE:
@@ -234,13 +238,47 @@ cdef class Tracer(SpanSource):
         self.scope = scope
 
     @property
+    def __class__(self):
+        """The SDK's class of the same role where that is loaded: tracecore.sdk_classes."""
+        return of_core(sys.modules.get("opentelemetry.sdk.trace"), "Tracer", Tracer) or Tracer
+
+    @property
     def instrumentation_scope(self):
         return self.scope
 
+    # What follows bears the names of the SDK's tracer, where test suites of instrumentations read it.
+
     @property
     def _instrumentation_scope(self):
-        # What the SDK's tracer calls it; test suites of instrumentations read it there.
         return self.scope
+
+    @property
+    def span_processor(self):
+        return self.recorder.shown_processor
+
+    @property
+    def instrumentation_info(self):
+        return self.scope.instrumentation_info
+
+    @property
+    def id_generator(self):
+        return self.recorder.shown_id_generator
+
+    @property
+    def _span_limits(self):
+        return self.recorder.limits
+
+    @property
+    def _tracer_config(self):
+        return self.config
+
+    def _set_tracer_config(self, tracer_config) -> None:
+        """Switch the tracer on or off, for spans that start from now on."""
+        self.config = tracer_config
+        self.is_disabled = not tracer_config.is_enabled
+
+    def _is_enabled(self) -> bool:
+        return not self.is_disabled
 
     @property
     def resource(self):
@@ -285,7 +323,8 @@ cdef class Tracer(SpanSource):
         cdef Recorder recorder = self.recorder
         cdef SpanBase span
         cdef SpanBase ours = None
-        cdef Span recorded
+        cdef Span recorded = None
+        cdef MeasuredSpan measured = None
         cdef object foreign = None       # SpanContext of a parent that is not ours
         cdef object state = None         # tracestate of the parent, then of the span
         cdef object parent_state = None
@@ -299,6 +338,7 @@ cdef class Tracer(SpanSource):
         cdef branch which = BRANCH_ROOT
         cdef rule r
         cdef uint64_t now
+        cdef uint64_t *started
 
         recorder.notice_fork()
 
@@ -308,8 +348,11 @@ cdef class Tracer(SpanSource):
         elif current is None:
             current = current_context(current_variable())
         found = find_span(current)
+        if self.is_disabled:
+            return pass_on(found)
         if found is not None:
-            if Py_TYPE(found) == <PyTypeObject *>Span or Py_TYPE(found) == <PyTypeObject *>UnsampledSpan:
+            if (Py_TYPE(found) == <PyTypeObject *>Span or Py_TYPE(found) == <PyTypeObject *>UnsampledSpan
+                    or Py_TYPE(found) == <PyTypeObject *>MeasuredSpan):
                 ours = <SpanBase>found
                 has_parent = True
                 parent_flags = ours.trace_flags
@@ -361,15 +404,21 @@ cdef class Tracer(SpanSource):
                 parent_state = NO_STATE
 
         # -- the span
-        recorder.n_started += 1  # not before: what asks the program to stop may leave the sampler
+        # Not before: what asks the program to stop may leave the sampler.
+        started = &recorder.tally.started[<int>which * <int>N_RESULTS]
+        started[recording + (recording & sampled)] += 1
         if recording:
             recorded = new_span(self, name)
             if recorded is None:
                 recorder.n_no_memory += 1
+                started[recording + sampled] -= 1
+                started[0] += 1
                 recording = sampled = False
         if not recording:
-            recorder.n_unsampled += 1
-            span = new_unsampled_span()
+            if recorder.measuring_view != NULL:
+                span = measured = new_measured_span(self, name)
+            else:
+                span = new_unsampled_span()
         else:
             span = recorded
         span.generation = recorder.generation
@@ -377,15 +426,22 @@ cdef class Tracer(SpanSource):
         memcpy(span.span_id, span_id, 8)
         span.trace_flags = (1 if sampled else 0) | (parent_flags & 2 if has_parent else recorder.random_flag)
         span.trace_state = state
-        if not recording:
+        if not recording and measured is None:
             span.offset_ns = ours.offset_ns if ours is not None else 0
             return span
 
         now = tc.tc_clock_monotonic_ns()
         if ours is not None and ours.offset_ns != 0 and ours.generation == recorder.generation:
-            recorded.offset_ns = ours.offset_ns
+            span.offset_ns = ours.offset_ns
         else:
-            recorded.offset_ns = tc.tc_clock_offset_ns(&recorder.clock, now)
+            span.offset_ns = tc.tc_clock_offset_ns(&recorder.clock, now)
+        if measured is not None:
+            measured.start_ns = now + <uint64_t>span.offset_ns
+            if start_time is not None:
+                measured.start_ns = explicit_start(start_time, measured.start_ns)
+            measured.kind_code = kind_code(kind)
+            measured.set_status_on_exceptions = set_status_on_exceptions
+            return measured
         if start_time is None:
             recorded.start_ns = now + <uint64_t>recorded.offset_ns
         else:
@@ -428,6 +484,14 @@ cdef inline object find_span(object context):
         found = PyDict_GetItemWithError(context, SPAN_KEY)
         return None if found == NULL else <object>found
     return find_span_slowly(context)
+
+
+cdef SpanBase pass_on(object found):
+    """What a tracer that is switched off starts: nothing but the parent, handed on."""
+    if isinstance(found, SpanBase):
+        return new_passed_on_span((<SpanBase>found).get_span_context())
+    foreign = None if found is None else foreign_parent(found)
+    return new_passed_on_span(INVALID_SPAN_CONTEXT if foreign is None else foreign)
 
 
 cdef int put_links(Span span, object links) except -1:
@@ -554,6 +618,11 @@ cdef class SpanScope:
                     self.end(<Span>span)
             else:
                 self.end(<Span>span)
+        elif type(span) is MeasuredSpan:
+            if error is not None and isinstance(error, Exception):
+                (<MeasuredSpan>span).note_exception()
+            if self.end_on_exit:
+                span.end()
         return 0
 
     cdef int end(self, Span span) except -1:

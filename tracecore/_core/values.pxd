@@ -33,3 +33,6 @@ cdef uint32_t put_inner_attributes(tc_draft *draft, object attributes, uint32_t 
 cdef dict read_attributes(const uint8_t *items, const uint8_t *end)
 cdef str read_text(const uint8_t *bytes, uint32_t n)
 cdef str read_string(uint32_t id)
+
+# A name of any type as an exact str; never raises for what the name's own code does.
+cdef object exact_text(object name)

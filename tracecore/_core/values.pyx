@@ -467,3 +467,14 @@ cdef dict read_attributes(const uint8_t *items, const uint8_t *end):
 def interned() -> tuple[int, int]:
     """Return how many strings the process's table holds and their bytes. Any thread."""
     return STRINGS.n - 1, STRINGS.n_bytes
+
+
+cdef object exact_text(object name):
+    """A name as a str and no subclass: a span must not hold what could refer back to it."""
+    if isinstance(name, str):
+        return str.__str__(name)
+    try:
+        return str.__str__(str(name))
+    except Exception as error:
+        report("span_text", "a name of type %s has no text: %s: %s", type(name).__name__, type(error).__name__, error)
+        return type(name).__name__

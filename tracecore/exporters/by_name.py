@@ -6,40 +6,52 @@ exporter out, wrong values reported. Its module is imported when its name is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from tracecore.errors import report
+from tracecore import config
+from tracecore.entry_point import load_entry_point
+from tracecore.errors import ConfigurationError, report
 
-__all__ = ["exporter_by_name"]
+__all__ = ["exporters_by_name"]
 
 _OURS: Final = {
     "console": "tracecore.exporters.console",
-    "otlp": "tracecore.exporters.otlp_http",
-    "otlp_proto_http": "tracecore.exporters.otlp_http",
+    "otlp": "tracecore.exporters.otlp",
+    "otlp/stdout": "tracecore.exporters.otlp_file:stdout_from_environment",
+    "otlp_file": "tracecore.exporters.otlp_file",
+    "otlp_json_http": "tracecore.exporters.otlp_http:json_from_environment",
+    "otlp_proto_grpc": "tracecore.exporters.otlp_grpc",
+    "otlp_proto_http": "tracecore.exporters.otlp_http:protobuf_from_environment",
 }
-"""The module whose `from_environment` makes the exporter of that name."""
+"""The module whose `from_environment` makes the exporter of that name, or another function of it."""
 
 
-def exporter_by_name(name: str, environment: Mapping[str, str]) -> Any:
-    """Return the exporter called `name`; None, with a warning, if there is none.
+def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> list[Any]:
+    """Return the exporters of these names, each once; those that nobody has are left out, and named in one warning.
 
     A name that is none of ours is looked up among the installed opentelemetry_traces_exporter entry points, and
-    what it makes gets ReadableSpans.
-
-    Raises: ConfigurationError, for a value of ours that must not be passed over.
+    what it makes gets ReadableSpans. One of ours that refuses its variables is left out as well, each with a warning.
     """
-    module = _OURS.get(name.lower())
-    if module is not None:
-        return import_module(module).from_environment(environment)
-    from importlib.metadata import entry_points
-
-    try:
-        found = next(iter(entry_points(group="opentelemetry_traces_exporter", name=name)), None)
-        if found is None:
-            raise LookupError("no exporter of that name is built in or installed")
-        return found.load()()
-    except Exception as fault:  # code of another package; the program must start without it
-        report("invalid_otel_traces_exporter", "OTEL_TRACES_EXPORTER=%r: %s; it is left out", name, fault)
-        return None
+    exporters: dict[str, Any] = {}
+    faults: list[str] = []
+    for name in names:
+        key = name.lower() if name.lower() in _OURS else name
+        if key in exporters:
+            continue
+        if (module := _OURS.get(key)) is not None:
+            module, _, function = module.partition(":")
+            try:
+                exporters[key] = getattr(import_module(module), function or "from_environment")(environment)
+            except ConfigurationError as fault:  # a certificate, say: better nothing sent than sent to anybody
+                config.warn(fault.variable, str(fault.value), fault.expected, f"no exporter {name!r}")
+            continue
+        try:
+            exporters[key] = load_entry_point("opentelemetry_traces_exporter", name)()
+        except Exception as fault:  # code of another package; the program must start without it
+            faults.append(f"{name}: {fault}")
+    if faults:
+        used = ",".join(exporters) or "no exporter"
+        report("invalid_otel_traces_exporter", "OTEL_TRACES_EXPORTER=%r: %s; using %s", ",".join(names), "; ".join(faults), used)
+    return list(exporters.values())

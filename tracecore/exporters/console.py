@@ -14,6 +14,7 @@ from typing import IO
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from tracecore.readable_span import ReadableSpan
+from tracecore.sdk_classes import stands_for
 from tracecore.span_exporter import SpanExporter, SpanExportResult
 from tracecore.trace_tree import EventRow, LinkRow, SpanRow, Trace
 from tracecore.waterfall import write
@@ -24,6 +25,7 @@ _MAX_WAITING_TRACES = 256
 """Traces kept for their root, at most."""
 
 
+@stands_for("opentelemetry.sdk.trace.export", "ConsoleSpanExporter")
 class ConsoleSpanExporter(SpanExporter):
     """Draws traces to `out` (default: standard output at the time of drawing), `width` columns wide.
 

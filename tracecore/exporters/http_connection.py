@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["TLS", "Connection", "Reply", "connect_tcp", "is_disconnect", "is_tls_refusal", "left_s", "shown", "words"]
+__all__ = [
+    "TLS",
+    "Connection",
+    "Reply",
+    "connect_tcp",
+    "file_stamp",
+    "is_disconnect",
+    "is_tls_refusal",
+    "left_s",
+    "shown",
+    "words",
+]
 
 _MAX_BODY_BYTES = 64 * 1024
 """What is read of a response body: a partial success is tens of bytes, the rest is worth one line of log at most.
@@ -202,7 +213,7 @@ class TLS:
     def context(self) -> ssl.SSLContext:
         """Return a context for the files as they are now.  Raises: ConfigurationError, the first time only."""
         stamps = [
-            _file_stamp(path)
+            file_stamp(path)
             for path in (self._certificate_file, self._client_certificate_file, self._client_key_file)
         ]
         if self._context is None or stamps != self._stamps:
@@ -294,7 +305,7 @@ def _is_tls(error: Exception) -> bool:
     return type(error).__module__ == "ssl"
 
 
-def _file_stamp(path: str | None) -> tuple[int, int, int] | None:
+def file_stamp(path: str | None) -> tuple[int, int, int] | None:
     """Return what changes when a file is replaced or rewritten; None when there is none."""
     if path is None:
         return None

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 
 from tracecore.readable_span import ReadableSpan
+from tracecore.sdk_classes import stands_for
 from tracecore.span_exporter import SpanExporter, SpanExportResult
 
 __all__ = ["InMemorySpanExporter"]
 
 
+@stands_for("opentelemetry.sdk.trace.export.in_memory_span_exporter", "InMemorySpanExporter")
 class InMemorySpanExporter(SpanExporter):
     """Keeps the last `max_spans` spans; all of them when None. Threads: any."""
 

@@ -1,4 +1,4 @@
-"""What an OTLP receiver says in the body of its answer: a tolerant reader of two protobuf messages.
+"""What an OTLP receiver says in its answer: a tolerant reader of a few protobuf messages, and of their JSON.
 
 No protobuf library: of a response only a number and a sentence are wanted, and a malformed one must not cost the
 batch.
@@ -7,8 +7,18 @@ batch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["read_partial_success", "read_status_message"]
+__all__ = [
+    "read_json_partial_success",
+    "read_json_status_message",
+    "read_partial_success",
+    "read_retry_delay_s",
+    "read_status_message",
+]
+
+_RETRY_INFO = b"/google.rpc.RetryInfo"
+"""How the type of that message ends, whatever stands before it."""
 
 
 def read_partial_success(body: bytes) -> tuple[int, str]:
@@ -43,6 +53,63 @@ def read_status_message(body: bytes) -> str:
     except ValueError:
         return ""
     return message.decode("utf-8", "replace")
+
+
+def read_retry_delay_s(status: bytes) -> float | None:
+    """Return the seconds of the RetryInfo in a google.rpc.Status; None without one, or when it is malformed.
+
+    Source: googleapis, google/rpc/status.proto (``details`` = 3: Any), error_details.proto (``retry_delay`` = 1:
+    Duration of ``seconds`` = 1 and ``nanos`` = 2).
+    """
+    try:
+        for number, detail in _fields(status):
+            if number == 3 and isinstance(detail, bytes):
+                parts = dict(_fields(detail))
+                kind, content = parts.get(1), parts.get(2, b"")
+                if isinstance(kind, bytes) and isinstance(content, bytes) and kind.endswith(_RETRY_INFO):
+                    return _retry_info_s(content)
+    except ValueError:
+        pass
+    return None
+
+
+def _retry_info_s(message: bytes) -> float:
+    delay = dict(_fields(message)).get(1, b"")
+    parts = dict(_fields(delay)) if isinstance(delay, bytes) else {}
+    seconds, nanos = parts.get(1, 0), parts.get(2, 0)
+    if not isinstance(seconds, int) or not isinstance(nanos, int) or seconds >> 63 or nanos >> 63:
+        return 0.0
+    return seconds + nanos / 1e9
+
+
+def read_json_partial_success(body: bytes) -> tuple[int, str]:
+    """Return what read_partial_success does, of a response in JSON."""
+    partial = _object(_object(_json(body)).get("partialSuccess"))
+    text = partial.get("errorMessage")
+    try:
+        n_rejected = int(partial.get("rejectedSpans", 0))  # an int64, in JSON a string
+    except (TypeError, ValueError):
+        n_rejected = 0
+    return n_rejected, text if isinstance(text, str) else ""
+
+
+def read_json_status_message(body: bytes) -> str:
+    """Return the message of a google.rpc.Status in JSON, "" when it is malformed."""
+    text = _object(_json(body)).get("message")
+    return text if isinstance(text, str) else ""
+
+
+def _json(body: bytes) -> Any:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:

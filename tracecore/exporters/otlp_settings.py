@@ -1,6 +1,8 @@
-"""The specification's OTLP settings, turned into arguments of the OTLP/HTTP exporter.
+"""The specification's OTLP settings, turned into arguments of the OTLP exporters.
 
-    environment --> exporter_arguments() --> (arguments, warnings) --> OTLPHTTPExporter(**arguments)
+    environment --> protocol()           --> which of the two
+                    exporter_arguments() --> (arguments, warnings) --> OTLPHTTPExporter(**arguments)
+                    grpc_arguments()     --> (arguments, warnings) --> OTLPGRPCExporter(**arguments)
 
 Every function here is pure: the environment comes in as a mapping, what was wrong with it goes out as sentences.
 The two ways of configuring are judged by the same rules and differ only in what follows: a wrong argument in
@@ -28,26 +30,40 @@ from tracecore.errors import ConfigurationError
 __all__ = [
     "COMPRESSIONS",
     "DEFAULT_ENDPOINT",
+    "DEFAULT_GRPC_ENDPOINT",
     "DEFAULT_TIMEOUT_S",
     "Endpoint",
     "ExporterArguments",
+    "GRPC_COMPRESSIONS",
+    "GRPCArguments",
+    "GRPCTarget",
     "check_compression",
     "check_header",
+    "check_request_bytes",
     "check_timeout",
     "exporter_arguments",
+    "grpc_arguments",
     "parse_endpoint",
+    "parse_grpc_endpoint",
+    "protocol",
     "traces_url",
 ]
 
 DEFAULT_ENDPOINT = "http://localhost:4318/v1/traces"
+DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
 DEFAULT_TIMEOUT_S = 10.0
 COMPRESSIONS = ("none", "gzip", "deflate", "zstd")
+GRPC_COMPRESSIONS = ("none", "gzip", "deflate")
+"""Those that are built into gRPC."""
 
 _GENERAL = "OTEL_EXPORTER_OTLP_"
 _TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
 
-_SERVED_PROTOCOL = "http/protobuf"
-_KNOWN_PROTOCOLS = ("grpc", _SERVED_PROTOCOL, "http/json")
+_ENCODINGS = {"http/protobuf": "protobuf", "http/json": "json"}
+"""What OTLP/HTTP sends, by the name of the protocol."""
+_DEFAULT_PROTOCOL = "http/protobuf"
+"""The specification's. opentelemetry-sdk's is gRPC, where both are installed."""
+_PROTOCOLS = ("grpc", *_ENCODINGS)
 
 _GRPC_PORT = 4317
 
@@ -72,6 +88,9 @@ _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]*)?")
 
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 """Surrogates too: they are how an environment variable holds bytes that are not UTF-8."""
+
+_GRPC_NAMES = frozenset({"dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds"})
+"""Schemes of gRPC's own naming, which are handed to it as they are."""
 
 _T = TypeVar("_T")
 
@@ -105,6 +124,33 @@ class ExporterArguments(TypedDict):
     """Keyword arguments of OTLPHTTPExporter."""
 
     endpoint: str
+    encoding: str
+    headers: dict[str, str]
+    timeout: float
+    compression: str
+    certificate_file: str | None
+    client_certificate_file: str | None
+    client_key_file: str | None
+
+
+class GRPCTarget(NamedTuple):
+    """Where calls go, as gRPC wants it."""
+
+    name: str
+    """``host:port``, or a name in gRPC's own syntax."""
+    secure: bool | None
+    """Whether TLS is spoken; None where the endpoint does not say."""
+    credentials: str | None
+    """``user:password`` of a URL."""
+    shown: str
+    """The endpoint for a log line, without credentials."""
+
+
+class GRPCArguments(TypedDict):
+    """Keyword arguments of OTLPGRPCExporter."""
+
+    endpoint: str
+    insecure: bool | None
     headers: dict[str, str]
     timeout: float
     compression: str
@@ -156,6 +202,38 @@ def parse_endpoint(variable: str, url: object) -> Endpoint:
     return Endpoint(parts.scheme, host, port or _default_port(parts.scheme), target, credentials)
 
 
+def parse_grpc_endpoint(variable: str, endpoint: object) -> GRPCTarget:
+    """Take an endpoint for gRPC apart: a URL, ``host:port``, or a name such as ``unix:/run/collector.sock``.
+
+    Of a URL the scheme says whether TLS is spoken, a missing port is the scheme's own, and a path has no meaning to
+    gRPC: it is dropped, as opentelemetry-python drops it.  A socket of this machine is spoken to without TLS.
+    Raises: ConfigurationError naming `variable`.
+    """
+    expected = "a URL, host:port, or a name such as unix:/run/collector.sock"
+    if not isinstance(endpoint, str):
+        raise ConfigurationError(variable, endpoint, expected)
+    if "://" in endpoint and endpoint.partition("://")[0].lower() in ("http", "https"):
+        url = parse_endpoint(variable, endpoint)
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        return GRPCTarget(
+            f"{host}:{url.port}", url.scheme == "https", url.credentials, f"{url.scheme}://{host}:{url.port}"
+        )
+    if _NOT_IN_A_URL.search(endpoint):
+        raise ConfigurationError(variable, _without_credentials(endpoint), f"{expected}, without spaces")
+    scheme, colon, rest = endpoint.partition(":")
+    if scheme in _GRPC_NAMES and colon:
+        if not rest.strip("/"):
+            raise ConfigurationError(variable, endpoint, expected)
+        return GRPCTarget(endpoint, False if scheme.startswith("unix") else None, None, endpoint)
+    try:
+        plain = parse_endpoint(variable, "http://" + endpoint)
+    except ConfigurationError as fault:
+        raise ConfigurationError(variable, _without_credentials(endpoint), f"{expected}: {fault.expected}") from None
+    if plain.target != "/" or plain.credentials is not None or endpoint != endpoint.rstrip("/"):
+        raise ConfigurationError(variable, _without_credentials(endpoint), expected)
+    return GRPCTarget(endpoint, None, None, endpoint)
+
+
 def traces_url(base: str) -> str:
     """Return the URL that receives traces under the base URL `base`: ``v1/traces`` appended to its path.
 
@@ -193,34 +271,60 @@ def check_timeout(variable: str, value: object) -> float:
     return float(value)
 
 
-def check_compression(variable: str, value: object) -> str:
-    """Return `value` when it names a compression that OTLP/HTTP can carry here.
+def check_request_bytes(variable: str, value: object) -> int:
+    """Return `value` as a number of bytes.
 
     Raises: ConfigurationError naming `variable`.
     """
-    if not isinstance(value, str) or value not in COMPRESSIONS:
-        raise ConfigurationError(variable, value, "one of " + ", ".join(COMPRESSIONS))
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(variable, value, "an integer of bytes, 0 for no limit")
     return value
 
 
-def exporter_arguments(environment: Mapping[str, str]) -> tuple[ExporterArguments, list[str]]:
-    """Return the exporter's arguments that `environment` asks for, and a sentence for each setting that was wrong.
+def check_compression(variable: str, value: object, known: tuple[str, ...] = COMPRESSIONS) -> str:
+    """Return `value` when it names a compression that the transport can carry here.
+
+    Raises: ConfigurationError naming `variable`.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ConfigurationError(variable, value, "one of " + ", ".join(known))
+    return value
+
+
+def protocol(environment: Mapping[str, str]) -> str:
+    """Return "grpc", "http/protobuf" or "http/json".  What is wrong with the variables, exporter_arguments tells."""
+    return _setting(environment, "PROTOCOL", _read_protocol, _DEFAULT_PROTOCOL, [])
+
+
+def exporter_arguments(
+    environment: Mapping[str, str], asked_for: str | None = None
+) -> tuple[ExporterArguments, list[str]]:
+    """Return OTLPHTTPExporter's arguments that `environment` asks for, and a sentence for each setting that was wrong.
+
+    `asked_for` is the protocol of an exporter that was asked for by a name of its own; None: the variables decide.
 
     Timeouts are read in seconds and may have a fraction, as opentelemetry-python reads them; the specification
     counts durations in milliseconds, so a value of 1000 or more is used but remarked upon.
     Files are passed on unopened: the exporter refuses a certificate it cannot load rather than run without it.
     """
     warnings: list[str] = []
-    _setting(environment, "PROTOCOL", _read_protocol, _SERVED_PROTOCOL, warnings)
+    served = asked_for or _setting(environment, "PROTOCOL", _read_protocol, _DEFAULT_PROTOCOL, warnings)
+    if served not in _ENCODINGS:
+        warnings.append(
+            f"{_variable(environment, 'PROTOCOL')}={served!r}: this exporter was asked for OTLP/HTTP;"
+            f" using {_DEFAULT_PROTOCOL!r} instead"
+        )
+        served = _DEFAULT_PROTOCOL
     url = _setting(environment, "ENDPOINT", _read_endpoint, DEFAULT_ENDPOINT, warnings)
     endpoint = parse_endpoint("endpoint", url)
     if endpoint.port == _GRPC_PORT:
         warnings.append(
-            f"{endpoint.shown}: port {_GRPC_PORT} speaks gRPC by convention, and {_SERVED_PROTOCOL} is sent there;"
-            " receivers take it on port 4318"
+            f"{endpoint.shown}: port {_GRPC_PORT} speaks gRPC by convention, and {served} is sent there; receivers"
+            " take it on port 4318, and OTEL_EXPORTER_OTLP_PROTOCOL=grpc sends gRPC"
         )
     arguments: ExporterArguments = {
         "endpoint": url,
+        "encoding": _ENCODINGS[served],
         "headers": _read_headers(environment, warnings),
         "timeout": _setting(environment, "TIMEOUT", _read_timeout, DEFAULT_TIMEOUT_S, warnings),
         "compression": _setting(environment, "COMPRESSION", _read_compression, "none", warnings),
@@ -228,31 +332,69 @@ def exporter_arguments(environment: Mapping[str, str]) -> tuple[ExporterArgument
         "client_certificate_file": None,
         "client_key_file": None,
     }
-    if arguments["timeout"] >= _SUSPICIOUS_TIMEOUT_S:
+    _remark_upon_timeout(environment, arguments["timeout"], warnings)
+    if endpoint.scheme == "https" and _value(environment, "INSECURE").lower() == "true":
         warnings.append(
-            f"{_variable(environment, 'TIMEOUT')}={arguments['timeout']:g} is read as seconds, not milliseconds"
+            f"{_variable(environment, 'INSECURE')}='true' is not used: the scheme of {endpoint.shown} decides, so TLS"
+            " is on"
         )
-    _read_tls(environment, endpoint, arguments, warnings)
+    _read_tls(environment, endpoint.shown, endpoint.scheme == "https", arguments, warnings)
     return arguments, warnings
 
 
+def grpc_arguments(environment: Mapping[str, str]) -> tuple[GRPCArguments, list[str]]:
+    """Return OTLPGRPCExporter's arguments that `environment` asks for, and a sentence for each wrong setting.
+
+    INSECURE counts only where the endpoint has no scheme that says it; without either, TLS is spoken.
+    """
+    warnings: list[str] = []
+    endpoint = _setting(environment, "ENDPOINT", _read_grpc_endpoint, DEFAULT_GRPC_ENDPOINT, warnings)
+    target = parse_grpc_endpoint("endpoint", endpoint)
+    insecure = _setting(environment, "INSECURE", _read_truth, False, warnings)
+    if target.secure is True and insecure:
+        warnings.append(
+            f"{_variable(environment, 'INSECURE')}='true' is not used: the scheme of {target.shown} decides, so TLS"
+            " is on"
+        )
+    arguments: GRPCArguments = {
+        "endpoint": endpoint,
+        "insecure": insecure if target.secure is None else None,
+        "headers": _read_headers(environment, warnings),
+        "timeout": _setting(environment, "TIMEOUT", _read_timeout, DEFAULT_TIMEOUT_S, warnings),
+        "compression": _setting(environment, "COMPRESSION", _read_grpc_compression, "none", warnings),
+        "certificate_file": None,
+        "client_certificate_file": None,
+        "client_key_file": None,
+    }
+    _remark_upon_timeout(environment, arguments["timeout"], warnings)
+    is_secure = target.secure if target.secure is not None else not insecure
+    _read_tls(environment, target.shown, is_secure, arguments, warnings)
+    return arguments, warnings
+
+
+def _remark_upon_timeout(environment: Mapping[str, str], timeout_s: float, warnings: list[str]) -> None:
+    if timeout_s >= _SUSPICIOUS_TIMEOUT_S:
+        warnings.append(f"{_variable(environment, 'TIMEOUT')}={timeout_s:g} is read as seconds, not milliseconds")
+
+
 def _read_tls(
-    environment: Mapping[str, str], endpoint: Endpoint, arguments: ExporterArguments, warnings: list[str]
+    environment: Mapping[str, str],
+    shown: str,
+    is_secure: bool,
+    arguments: ExporterArguments | GRPCArguments,
+    warnings: list[str],
 ) -> None:
-    """Fill in the certificate files, as far as they have a meaning for `endpoint`."""
+    """Fill in the certificate files, as far as they have a meaning for the endpoint."""
     files = {
         suffix: _value(environment, suffix) for suffix in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
     }
-    if endpoint.scheme != "https":
+    if not is_secure:
         warnings.extend(
-            f"{_variable(environment, suffix)}={path!r} is not used: {endpoint.shown} is not an https endpoint"
+            f"{_variable(environment, suffix)}={path!r} is not used: {shown} is not an https endpoint"
             for suffix, path in files.items()
             if path
         )
         return
-    insecure = _variable(environment, "INSECURE")
-    if _value(environment, "INSECURE").lower() == "true":
-        warnings.append(f"{insecure}='true' is not used: the scheme of {endpoint.shown} decides, so TLS is on")
     if files["CLIENT_KEY"] and not files["CLIENT_CERTIFICATE"]:
         warnings.append(
             f"{_variable(environment, 'CLIENT_KEY')}={files['CLIENT_KEY']!r} is not used: no client certificate is set"
@@ -290,11 +432,24 @@ def _read_headers(environment: Mapping[str, str], warnings: list[str]) -> dict[s
 
 
 def _read_protocol(variable: str, text: str) -> str:
-    if text == _SERVED_PROTOCOL:
-        return text
-    if text in _KNOWN_PROTOCOLS:
-        raise ConfigurationError(variable, text, f"{_SERVED_PROTOCOL}, as {text} is not available yet")
-    raise ConfigurationError(variable, text, f"{_SERVED_PROTOCOL}, the only protocol available yet")
+    if text not in _PROTOCOLS:
+        raise ConfigurationError(variable, text, "one of " + ", ".join(_PROTOCOLS))
+    return text
+
+
+def _read_grpc_endpoint(variable: str, text: str) -> str:
+    parse_grpc_endpoint(variable, text)
+    return text
+
+
+def _read_grpc_compression(variable: str, text: str) -> str:
+    return check_compression(variable, text.lower(), GRPC_COMPRESSIONS)
+
+
+def _read_truth(variable: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ConfigurationError(variable, text, "true or false")
+    return text.lower() == "true"
 
 
 def _read_endpoint(variable: str, text: str) -> str:

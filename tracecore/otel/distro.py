@@ -12,6 +12,7 @@ from typing import Any
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 
 from tracecore import config
+from tracecore.instrumentations import is_decided
 from tracecore.otel.choice import stands_aside
 
 __all__ = ["TracecoreDistro", "distro"]
@@ -21,11 +22,19 @@ class TracecoreDistro(BaseDistro):  # type: ignore[misc]
     """Sets what the environment leaves open."""
 
     def _configure(self, **kwargs: Any) -> None:
+        if config.config_file() is not None:
+            return  # the file says everything, and what is set here would count for nothing
         config.set_default("OTEL_TRACES_EXPORTER", "otlp")
         config.set_default("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         if _is_installed("opentelemetry.sdk") and _is_installed("opentelemetry.exporter.otlp.proto.http"):
             config.set_default("OTEL_METRICS_EXPORTER", "otlp")
             config.set_default("OTEL_LOGS_EXPORTER", "otlp")
+
+
+    def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
+        """Switch an instrumentation on, unless the configuration file has said whether and how."""
+        if not is_decided(entry_point.name):
+            super().load_instrumentor(entry_point, **kwargs)
 
 
 def distro() -> TracecoreDistro | None:

@@ -14,6 +14,7 @@ from tracecore.sampling import (
     StaticSampler,
     TraceIdRatioBased,
 )
+from tracecore.sampling import from_environment as _get_from_env_or_default
 
 __all__ = [
     "ALWAYS_OFF",
@@ -28,4 +29,5 @@ __all__ = [
     "SamplingResult",
     "StaticSampler",
     "TraceIdRatioBased",
+    "_get_from_env_or_default",
 ]

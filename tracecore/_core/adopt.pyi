@@ -1,0 +1,5 @@
+from typing import Any
+
+from tracecore._core.span import SpanSource
+
+def adopt(source: SpanSource, span: Any) -> None: ...

@@ -1,0 +1,4 @@
+from tracecore._core.span import SpanBase
+
+class MeasuredSpan(SpanBase):
+    name: str

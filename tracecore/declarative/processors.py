@@ -1,0 +1,30 @@
+"""Span processors of a configuration file that are neither "batch" nor "simple": tracecore's own, and installed ones.
+
+    processors:
+      - <name>:            a name of `_OURS`, or of an entry point in the group opentelemetry_span_processor
+          <setting>: ...   keyword arguments of what that names
+
+Each of ours is a line in `_OURS`: the module and the callable that takes the settings and returns a span processor, or
+an object with `attach_stage`, which TracerProvider.add_span_processor takes as well.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from tracecore.declarative.schema import Component
+from tracecore.entry_point import load_entry_point
+
+__all__ = ["OURS", "processor"]
+
+OURS: Final[dict[str, tuple[str, str]]] = {}
+"""Name in the file -> (module, callable)."""
+
+
+def processor(component: Component) -> Any:
+    """Return what `component` names.  Raises: LookupError for a name nobody has, and what making it raises."""
+    if (ours := OURS.get(component.name)) is not None:
+        module, name = ours
+        return getattr(import_module(module), name)(**component.settings)
+    return load_entry_point("opentelemetry_span_processor", component.name)(**component.settings)

@@ -1,0 +1,25 @@
+"""As opentelemetry.sdk.trace._sampling_experimental._rule_based."""
+
+from tracecore.composable_sampling import composable_rule_based
+from tracecore.sampling_rules import (
+    AllPredicate,
+    AlwaysMatchPredicate,
+    AttributePatternsPredicate,
+    AttributePredicate,
+    AttributeValuesPredicate,
+    ParentPredicate,
+    SpanKindPredicate,
+)
+from tracecore.sampling_rules import Predicate as PredicateT
+
+__all__ = [
+    "AllPredicate",
+    "AlwaysMatchPredicate",
+    "AttributePatternsPredicate",
+    "AttributePredicate",
+    "AttributeValuesPredicate",
+    "ParentPredicate",
+    "PredicateT",
+    "SpanKindPredicate",
+    "composable_rule_based",
+]
