@@ -36,6 +36,7 @@ UNITS = {
     "redact": [
         "base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac", "redact",
     ],
+    "fold": ["base", "clock", "strings", "record", "ring", "batch", "program", "regex", "match", "fold"],
     "drop": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "drop"],
     "adopt": ["record"],
 }

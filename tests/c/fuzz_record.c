@@ -10,6 +10,7 @@
 #include "json_text.h"
 #include "otlp_text.h"
 #include "tc_drop.h"
+#include "tc_fold.h"
 #include "tc_otlp.h"
 #include "tc_otlp_json.h"
 #include "tc_record.h"
@@ -76,6 +77,22 @@ static void drop(tc_batch *batch, const tc_strings *strings, const tc_strings *s
     tc_drop_clear(&d);
 }
 
+static void fold(tc_batch *batch, const tc_strings *strings) {
+    tc_fold f = {.threshold = 1, .hold_ns = 1, .max_bytes = 1 << 20, .max_groups = 2, .max_parents = 2, .by_all_attributes = true};
+    CHECK(tc_fold_open(&f) == TC_OK);
+    uint32_t n = batch->n;
+    for (uint32_t i = 0; i < n; i++) { /* each twice, with a parent */
+        tc_header *header = (tc_header *)(void *)tc_batch_record(batch, i);
+        header->flags |= TC_HAS_PARENT;
+        ((tc_body *)(void *)(header + 1))->flags |= 1;
+        CHECK(tc_batch_append(batch, tc_batch_record_view(batch, i)) == TC_OK);
+    }
+    tc_fold_batch(&f, batch, strings, 1);
+    CHECK(batch->n + f.n_held + f.n_folded == 2 * n);
+    CHECK(tc_fold_release(&f, batch, UINT64_MAX) == TC_OK && batch->n + f.n_folded == 2 * n);
+    tc_fold_clear(&f);
+}
+
 /* A batch of three records: the items with a head of zeros, the same with a head
  * made of the input too, and one that must not suffer from its neighbours. */
 static void encode(const uint8_t *data, size_t size, const tc_otlp_names *names) {
@@ -106,6 +123,9 @@ static void encode(const uint8_t *data, size_t size, const tc_otlp_names *names)
     tc_bytes_clear(&json);
     check_well_formed(&out, REQUEST);
     redact(&batch, names->strings);
+    CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
+    check_well_formed(&out, REQUEST);
+    fold(&batch, names->strings);
     CHECK(tc_otlp_request(&out, &batch, 0, batch.n, names, &n_lost) == TC_OK);
     check_well_formed(&out, REQUEST);
     drop(&batch, names->strings, names->scopes);

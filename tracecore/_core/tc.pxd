@@ -212,6 +212,27 @@ cdef extern from "tc_redact.h" nogil:
     tc_draft *tc_redact_items(tc_redact *redact, const uint8_t *items, uint32_t n_bytes, const tc_strings *strings)
 
 
+cdef extern from "tc_fold.h" nogil:
+    const char *TC_FOLD_COUNT
+    const char *TC_FOLD_TOTAL_NS
+    const char *TC_FOLD_MIN_NS
+    const char *TC_FOLD_MAX_NS
+    ctypedef struct tc_fold_names:
+        uint32_t count, total_ns, min_ns, max_ns
+    ctypedef struct tc_fold:
+        uint32_t threshold
+        uint64_t hold_ns, max_bytes
+        uint32_t max_groups, max_parents
+        tc_fold_names names
+        tc_match keys
+        bint by_all_attributes
+        uint64_t n_bytes, n_held, n_folded, n_passed
+    tc_status tc_fold_open(tc_fold *fold)
+    void tc_fold_clear(tc_fold *fold)
+    void tc_fold_batch(tc_fold *fold, tc_batch *batch, const tc_strings *strings, uint64_t now_ns)
+    tc_status tc_fold_release(tc_fold *fold, tc_batch *batch, uint64_t now_ns)
+
+
 cdef extern from "tc_drop.h" nogil:
     ctypedef struct tc_drop:
         uint32_t n
