@@ -33,6 +33,12 @@ UNITS = {
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
+    "patterns": ["base", "strings", "program", "regex", "match", "hmac"],
+    "redact": [
+        "base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac", "redact",
+    ],
+    "fold": ["base", "clock", "strings", "record", "ring", "batch", "program", "regex", "match", "fold"],
+    "drop": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "drop"],
     "adopt": ["record"],
 }
 
