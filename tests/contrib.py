@@ -128,9 +128,9 @@ class Result:
     @property
     def trouble(self) -> str:
         """Why nothing passes on opentelemetry-sdk: the table's reason, and what was seen."""
-        seen = self.fault or self.sdk.output
-        errors = [line for line in seen.splitlines() if line.startswith(("E  ", "ERROR", "error", "  ×", "  ╰", "      "))]
-        last = " ".join((errors or seen.splitlines() or ["no output"])[-1].split())
+        seen = (self.fault or self.sdk.output).splitlines() or ["no output"]
+        errors = [line for line in seen if line.startswith("E  ")] or [line for line in seen if "error" in line.lower()] or seen
+        last = " ".join(errors[-1].removeprefix("E  ").split())
         return f"{CANNOT_RUN.get(self.package.name, 'NOTHING PASSES ON OPENTELEMETRY-SDK')} ({last[:200]})"
 
     def __str__(self) -> str:
@@ -233,9 +233,8 @@ def _tests(source: Path, package: Package, python: Path, ours: Path, plugin: str
         environment["TRACECORE_CONTRIB_STARTED"] = str(spans)
         environment["PATH"] = os.pathsep.join([str(python.parent), environment.get("PATH", os.defpath)])
         command = [str(python), "-m", "pytest", "tests", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={source}"]
-        command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", "-q", "--tb=short", *package.options]
-        if package.requirements or package.name in PACKAGES:
-            command.append(f"--timeout={TEST_TIMEOUT_S}")
+        command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", "-q", "--tb=short", f"--timeout={TEST_TIMEOUT_S}"]
+        command += package.options
         if plugin is not None:
             environment["PYTHONPATH"] = str(ours)
             command += ["-p", plugin]

@@ -75,8 +75,8 @@ def _of(name: str) -> str:
 
 
 CONTRIB: Final = (
-    _contrib("aio-pika", makes_spans=False)  # tests/test_span_builder.py and the like look at the call only,
-    _contrib("aiohttp-client", "aiohttp<3.11", "http_server_mock", alone=True),
+    _contrib("aio-pika", makes_spans=False),
+    _contrib("aiohttp-client", "aiohttp==3.10.2", "http_server_mock", alone=True),
     _contrib("aiohttp-server", "pytest-aiohttp", "pytest-asyncio"),
     _contrib("aiokafka"),
     _contrib("aiopg", "psycopg2-binary"),

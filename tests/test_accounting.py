@@ -19,15 +19,16 @@ from tracecore.sampling import ParentBasedTraceIdRatio
 
 CHECK = """
 def check(stats, at_rest):
-    # The rules of recorder.pyx, queue.pyx and Pipeline.counts. At rest nothing is in anybody's hands.
+    # The rules of recorder.pyx and account.pyx. At rest nothing is in anybody's hands.
     spans = stats["spans"]
     assert all(value >= 0 for value in spans.values()), spans
     assert spans["started"] == spans["unsampled"] + spans["live"] + spans["unended"] + spans["ended"], spans
     assert spans["ended"] == spans["record_only"] + spans["no_exporter"] + spans["queued"], spans
     for of in stats["exporters"]:
-        lost = sum(of["lost"].values())
-        assert of["written"] == of["waiting"] + of["exporting"] + of["exported"] + lost + of["abandoned"], of
-        assert min(of[name] for name in ("waiting", "exporting", "exported", "abandoned")) >= 0, of
+        gone = sum(of["lost"].values()) + sum(of["removed"].values()) + of["held"]
+        assert of["written"] == of["waiting"] + of["exporting"] + of["exported"] + gone + of["abandoned"], of
+        names = ("waiting", "exporting", "exported", "abandoned", "held", "dropped_full", "dropped_after_shutdown")
+        assert 0 <= min(of[name] for name in names) and max(of[name] for name in names) < 1 << 40, of
         if at_rest:
             assert spans["queued"] == of["written"] + of["dropped_full"] + of["dropped_after_shutdown"], (spans, of)
             assert of["waiting"] == of["exporting"] == 0, of

@@ -18,6 +18,7 @@ from program import run
 
 import tracecore
 from tracecore import bootstrap, other_signals
+from tracecore.entities import attributes_of
 from tracecore.errors import reset_reports
 from tracecore.exporters.memory import InMemorySpanExporter
 from tracecore.provider import BatchSpanProcessor, TracerProvider, providers
@@ -75,6 +76,7 @@ RATIO = {"OTEL_TRACES_SAMPLER": "traceidratio"}
 WRONG: list[tuple[str, str, str, tuple[str, ...], dict[str, str]]] = [
     ("OTEL_SDK_DISABLED", "yes", "using False", ALL, {}),
     ("OTEL_RESOURCE_ATTRIBUTES", "a", "using the other items", ALL, {}),
+    ("OTEL_ENTITIES", "service{}", "using the rest", ALL, {}),
     ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "nobodys", "using the others", ALL, {}),
     ("OTEL_TRACES_SAMPLER", "nobodys", "using parentbased_always_on", ALL, {}),
     ("OTEL_TRACES_SAMPLER_ARG", "2", "using 1.0", ALL, RATIO),
@@ -261,6 +263,38 @@ def test_the_log_level_is_that_of_tracecores_own_logger(monkeypatch: pytest.Monk
     logger.setLevel(logging.NOTSET)
 
 
+@pytest.mark.parametrize(
+    ("text", "attributes", "wrong"),
+    [
+        ("service{service.name=a}", {"service.name": "a"}, []),
+        (
+            ";service{service.name=my%2Capp, service.instance.id=1}[config=key%3Dvalue%5Bprod%5D]@https://o.io/1;;host{host.id=7};",
+            {"service.name": "my,app", "service.instance.id": "1", "config": "key=value[prod]", "host.id": "7"},
+            [],
+        ),
+        ("service{service.name=a};invalid{syntax;service{b=c}", {"service.name": "a", "b": "c"}, ["invalid{syntax"]),
+        ("service{};host{host.id=1}", {"host.id": "1"}, ["service{}"]),
+        ("s{a=1}[v=1];s{a=1}[v=2]", {"a": "1", "v": "2"}, ["s twice"]),
+        ("s{a=1}[b=2];s{a=2}", {"a": "2"}, ["s twice"]),
+        ("s{a=1}@nowhere", {"a": "1"}, ["@nowhere"]),
+        ("1{a=1};s{a=1=2};s{=1};s;{a=1}", {}, ["1{a=1}", "s{a=1=2}", "s{=1}", "s", "{a=1}"]),
+        ("", {}, []),
+    ],
+)
+def test_entities_become_attributes_and_what_is_malformed_is_told(
+    text: str, attributes: dict[str, str], wrong: list[str]
+) -> None:
+    assert attributes_of(text) == (attributes, wrong)
+
+
+def test_attributes_and_the_name_of_the_service_win_over_entities(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_ENTITIES", "service{service.name=a}[x=1,y=1]")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "x=2,service.name=b")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "c")
+    attributes = by_hand().resource.attributes
+    assert (attributes["service.name"], attributes["x"], attributes["y"]) == ("c", "2", "1")
+
+
 # --- propagators --------------------------------------------------------------------------------------------------
 
 PROPAGATORS = """
@@ -340,12 +374,13 @@ def test_every_variable_of_the_installed_packages_stands_on_the_page() -> None:
     assert missing == set()
 
 
-def test_every_variable_that_the_code_reads_stands_on_the_page_and_the_other_way_round() -> None:
+def test_every_variable_that_the_code_reads_stands_on_the_page() -> None:
     text = PAGE.read_text()
     root = Path(tracecore.__file__).parent
     sources = {path: path.read_text() for path in root.rglob("*.py") if path.name != "environment_variables.py"}
     read = {name for source in sources.values() for name in re.findall(r"OTEL_[A-Z][A-Z_]*[A-Z]\b", source)}
-    assert {name for name in read if name not in text and not name.startswith("OTEL_EXPORTER_OTLP")} == set()
+    read.discard("OTEL_TRACE_STATE_KEY")  # a constant
+    assert {name for name in read if name not in text} == set()
 
 
 def test_every_test_the_page_names_exists() -> None:

@@ -82,21 +82,21 @@ def test_a_tracestate_that_stops_the_program_at_the_end_is_let_through_and_the_s
 
 
 def test_an_interrupt_while_the_worker_starts_does_not_keep_it_from_starting(traced: Traced) -> None:
-    pipeline = traced.provider._pipelines[0]
-    start = pipeline._end_with_multiprocessing
+    end = traced.provider._drains[0]._process_end
+    listen = end.listen
     tries = []
 
     def interrupted() -> None:
         tries.append(1)
         if len(tries) == 1:
             raise KeyboardInterrupt
-        start()
+        listen()
 
-    pipeline._end_with_multiprocessing = interrupted  # type: ignore[method-assign]
+    end.listen = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         traced.tracer.start_span("first").end()
     traced.tracer.start_span("second").end()
-    assert [sent.name for sent in traced.sent()] == ["first", "second"] and len(tries) == 2
+    assert [sent.name for sent in traced.sent()] == ["first", "second"] and len(tries) >= 2
 
 
 def test_a_generator_left_in_a_context_of_its_own_is_collected_and_its_span_sent(traced: Traced) -> None:

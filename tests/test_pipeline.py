@@ -680,15 +680,25 @@ def test_a_hanging_exporter_leaves_the_others_their_time_at_shutdown() -> None:
     slow.go.set()
 
 
-def test_eight_pipelines_each_get_every_span() -> None:
-    exporters = [Native() for _ in range(8)]
+def test_more_exporters_than_rings_each_get_every_span() -> None:
+    exporters = [Native() for _ in range(12)]
     provider = provider_of(*exporters, batch=50)
     end_spans(provider, 333)
     assert provider.force_flush()
+    assert [exporter.n_spans for exporter in exporters] == [333] * 12
+
+
+def test_eight_different_batch_settings_are_the_most_a_provider_takes() -> None:
+    exporters = [Native() for _ in range(8)]
+    provider = provider_of()
+    for number, exporter in enumerate(exporters):
+        provider.add_exporter(exporter, batch=50 + number, delay=NEVER_S)
+    end_spans(provider, 333)
+    assert provider.force_flush()
     assert [exporter.n_spans for exporter in exporters] == [333] * 8
-    with pytest.raises(ValueError, match="at most 8"):
-        provider.add_exporter(Native())
-    assert len(provider.stats()["exporters"]) == 8
+    with pytest.raises(ValueError, match="at most 8 different batch settings"):
+        provider.add_exporter(Native(), batch=1, delay=NEVER_S)
+    provider.add_exporter(Native(), batch=50, delay=NEVER_S)
 
 
 def test_an_exporter_added_later_gets_what_ends_later() -> None:

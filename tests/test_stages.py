@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from program import until
+from program import run, until
 
 from tracecore import TracerProvider
 from tracecore._core.batch import Batch
 from tracecore.errors import ConfigurationError, reported, reset_reports
 from tracecore.exporters import Outcome
 from tracecore.exporters.memory import InMemorySpanExporter
+from tracecore.provider import BatchSpanProcessor
 
 NEVER_S = 600.0
 
@@ -365,3 +367,109 @@ def test_spans_are_taken_out_and_added_by_python_too() -> None:
     other.trim()
     assert other.held_bytes < held
     assert "".join(span.name for span in other.spans()) == "abcdefbde"
+
+
+def test_what_a_failed_stage_keeps_is_not_charged_to_an_exporter_that_joins() -> None:
+    class Keeps(Holds):
+        fails = True
+
+        def finish(self, batch: Batch) -> None:
+            if self.fails:
+                raise RuntimeError("on purpose")
+            super().finish(batch)
+
+    first, second = InMemorySpanExporter(), InMemorySpanExporter()
+    provider = provider_of(first)
+    processor = Attaches(Keeps)
+    provider.add_span_processor(processor)
+    end_spans(provider, "abc")
+    provider.force_flush()
+    assert counts(provider)["held"] == 3
+    provider.add_exporter(second, delay=NEVER_S)
+    end_spans(provider, "de")
+    provider.force_flush()
+    assert (counts(provider)["lost"], counts(provider)["held"]) == ({"stage_error": 3}, 2)
+    assert (counts(provider, 1)["lost"], counts(provider, 1)["held"]) == ({}, 2)
+    provider.shutdown()
+    assert counts(provider)["lost"] == {"stage_error": 5}
+    assert counts(provider, 1)["lost"] == {"stage_error": 2}
+
+
+def test_every_exporter_of_a_drain_sees_what_one_stage_left() -> None:
+    exporters = [InMemorySpanExporter() for _ in range(3)]
+    provider = provider_of(*exporters)
+    processor = Attaches(DropsOdd)
+    provider.add_span_processor(processor)
+    assert len(processor.stages) == 1
+    end_spans(provider, "abcdefg")
+    assert provider.force_flush()
+    assert [names_of(exporter) for exporter in exporters] == ["aceg"] * 3
+    assert [counts(provider, i)["removed"] for i in range(3)] == [{"dropped_odd": 3}] * 3
+
+
+def test_shutting_one_exporter_down_brings_it_what_is_held_back() -> None:
+    exporters = [InMemorySpanExporter(), InMemorySpanExporter()]
+    processors = [BatchSpanProcessor(exporter, schedule_delay_millis=NEVER_S * 1000) for exporter in exporters]
+    provider = provider_of()
+    for processor in processors:
+        provider.add_span_processor(processor)
+    provider.add_span_processor(Attaches(Holds))
+    end_spans(provider, "abc")
+    processors[0].shutdown()
+    end_spans(provider, "de")
+    assert names_of(exporters[0]) == "abc"
+    assert provider.force_flush()
+    assert names_of(exporters[1]) == "abcde"
+    assert counts(provider)["dropped_after_shutdown"] == 2
+
+
+FORK = """
+import os, sys
+from test_stages import *
+
+exporter = InMemorySpanExporter()
+provider = provider_of(exporter, batch=2)
+
+class Required(Holds):
+    required = True
+
+def make():
+    if os.getpid() != parent and sys.argv[1] == "fails":
+        raise RuntimeError("on purpose")
+    return Required()
+
+parent = os.getpid()
+processor = Attaches(make)
+provider.add_span_processor(processor)
+end_spans(provider, "ab")
+assert until(lambda: counts(provider)["held"] == 2)
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        assert counts(provider)["held"] == 0
+        end_spans(provider, "cd")
+        if sys.argv[1] == "fails":
+            assert provider.force_flush() is False
+            assert names_of(exporter) == ""
+            assert counts(provider)["lost"] == {"stage_error": 2}
+        else:
+            assert provider.force_flush()
+            assert names_of(exporter) == "cd"
+            assert len(processor.stages) == 2 and processor.firsts == [True, True]
+            end_spans(provider, "e")
+            provider.shutdown()
+            assert names_of(exporter) == "cde"
+        code = 0
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+assert os.waitpid(pid, 0)[1] == 0
+assert provider.force_flush()
+assert names_of(exporter) == "ab"
+"""
+
+
+@pytest.mark.parametrize("attaching", ["works", "fails"])
+def test_a_forked_child_gets_stages_of_its_own_and_sends_nothing_without_a_required_one(attaching: str) -> None:
+    run(f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" + FORK, attaching)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "tracecore"
 
 # Bottom to top. A module may import what stands in a layer below, or in its own layer where that makes no circle.
 LAYERS: list[tuple[str, ...]] = [
-    ("tracecore.errors", "tracecore.entry_point", "tracecore.sdk_classes"),
+    ("tracecore.errors", "tracecore.entry_point", "tracecore.entities", "tracecore.sdk_classes"),
     ("tracecore.config",),
     ("tracecore._core", "tracecore.exponential_histogram"),
     (
@@ -32,7 +32,9 @@ LAYERS: list[tuple[str, ...]] = [
     ("tracecore.span_processor", "tracecore.span_exporter", "tracecore.waterfall", "tracecore.self_metrics"),
     ("tracecore.simple_span_processor", "tracecore.exporters", "tracecore.process_end"),
     ("tracecore.stages",),
+    ("tracecore.worker",),
     ("tracecore.processors", "tracecore.pipeline"),
+    ("tracecore.drain",),
     ("tracecore.provider",),
     ("tracecore.container_detector", "tracecore.propagators", "tracecore.instrumentations", "tracecore.other_signals"),
     ("tracecore.declarative",),

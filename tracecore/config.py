@@ -34,6 +34,7 @@ __all__ = [
     "bsp_schedule_delay_ms",
     "check_ring_bytes",
     "config_file",
+    "entities",
     "environment",
     "id_generator",
     "internal_metrics_enabled",
@@ -202,6 +203,11 @@ def key_values(text: str) -> tuple[dict[str, str], list[str]]:
         elif item.strip():
             wrong.append(item)
     return pairs, wrong
+
+
+def entities() -> str | None:
+    """Return OTEL_ENTITIES, or None when unset or blank: tracecore.entities knows its form."""
+    return _text("OTEL_ENTITIES")
 
 
 def resource_detectors() -> list[str]:

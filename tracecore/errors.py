@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from time import monotonic
 
-__all__ = ["ConfigurationError", "report", "reported", "reset_reports"]
+__all__ = ["ConfigurationError", "report", "reported", "reset_reports", "words"]
 
 _LOG_INTERVAL_S = 60.0
 """Seconds between two lines of one reason: often enough to be seen, too rare to fill a disk."""
@@ -114,3 +114,11 @@ def _format(message: str, args: tuple[object, ...]) -> str:
         raise
     except BaseException:  # __str__ and __repr__ of a user's object may raise anything
         return f"{message} (arguments could not be shown)"
+
+
+def words(fault: BaseException) -> str:
+    """Return the fault in one line; an exception's own text may raise as well."""
+    try:
+        return f"{type(fault).__name__}: {fault}"
+    except Exception:
+        return type(fault).__name__

@@ -1,16 +1,16 @@
-"""Pipeline: one exporter behind one queue, served by one worker thread.
+"""Pipeline: what stands between a drain and one exporter: its deadline, its counts, its backlog, its end.
 
-    span path      put ........ wake (a batch is full, or half the ring)
-    worker         wait -> take -> export(batch, deadline) -> count -> wait
-    anybody        force_flush, shutdown: ask, wake, wait until the deadline
+    alone on the drain      drain's worker:      export -> settle
+    with others             drain's worker:      hand_over -> backlog   ......>   own thread: take -> export -> settle
+    anybody                 force_flush, shutdown: ask, wake, wait until the deadline
 
-The worker starts when the first span arrives, in each process anew: importing and configuring
-start no thread, and a forked child gets its own. It is a bare thread, without `threading`'s locks
-on the span path, and stays a real one where gevent has replaced the module's functions.
+Alone, the drain's worker calls the exporter itself, and the ring is the only queue. With others on the same drain each has a
+thread and a backlog of its own: whatever one exporter does, the drain and the others go on. What the backlog has no
+room for is lost for this exporter alone, and counted as dropped_full.
 
 How the process ends -> what happens to queued spans:
 
-    normal exit, sys.exit()         atexit: the worker drains, one attempt a batch
+    normal exit, sys.exit()         atexit: the workers drain, one attempt a batch
     multiprocessing child, Celery   the same, through their own exits (process_end.py)
     uvicorn, stopped by a signal    flushed when the server has stopped (process_end.py)
     os._exit(), SIGKILL, crash      lost with the process
@@ -26,177 +26,100 @@ import _thread
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
-
+from tracecore import worker
+from tracecore._core.account import Account
+from tracecore._core.backlog import Backlog
 from tracecore._core.batch import Batch
-from tracecore._core.origin import Origin
-from tracecore._core.queue import SpanQueue
-from tracecore.errors import report
+from tracecore.errors import report, words
 from tracecore.exporters import Exporter
-from tracecore.process_end import ProcessEnd
-from tracecore.stages import Stage, Stages
+
+if TYPE_CHECKING:
+    from tracecore.drain import Drain
 
 __all__ = ["Pipeline"]
 
-_RECOVERY_S = 1.0
-"""Pause after a fault of the worker itself (memory, as good as always), so that it does not spin."""
+_AN_HOUR_S = 3600.0
+
+_SIGNAL_CHECK_S = 0.05
+"""How long a thread that shuts down sleeps before it looks for Ctrl-C again."""
 
 
 class Pipeline:
-    """Delivers finished spans to one exporter.
+    """Delivers a drain's batches to one exporter. Made by Drain.add.
 
-    Arguments: the provider's Origin; an Exporter; bytes of ring; spans a batch; seconds between
-    exports while no batch is full; seconds one export may take.
-    Threads: any.
+    Arguments: the drain; an Exporter; bytes of backlog; seconds one export may take.
+    Threads: any, where nothing else is said.
     """
 
-    def __init__(
-        self,
-        origin: Origin,
-        exporter: Exporter,
-        *,
-        ring_bytes: int,
-        batch: int,
-        delay: float,
-        export_timeout: float,
-    ) -> None:
+    def __init__(self, drain: Drain, exporter: Exporter, *, backlog_bytes: int, export_timeout: float) -> None:
         self.exporter = exporter
-        self.origin = origin
-        self.stages = Stages()
-        self.queue = SpanQueue(origin, ring_bytes, batch, self._start_worker)
-        self._batch = batch
-        self._delay = delay
+        self.account = Account(drain.queue)
+        self.backlog = Backlog(backlog_bytes, self._start_worker)
+        self.drain = drain
         self._export_timeout = export_timeout
         self.on_exported: Callable[[float, str], None] | None = None
         """Told after each export how many seconds it took and why it failed, "" if it did not: for tracecore.self_metrics."""
         self._begin_process()
 
     def _begin_process(self) -> None:
-        self._worker: int | None = None  # the worker's thread, as it calls itself
-        self._worker_ended = False
-        self._process_end = ProcessEnd(self.shutdown, self.force_flush)
-        self._flush_to = 0  # the worker exports everything written before this count without waiting
+        self.is_ended = False  # the exporter is shut down, or will never be asked again
         self._stop_by: float | None = None  # monotonic deadline of shutdown, once it was called
-        self._exported = 0
-        self._lost: dict[str, int] = {}
-        self._lost_attributes = 0
-        self._removed: dict[str, int] = {}
-        self._held = 0
+        self._inside: int | None = None  # the thread that is inside the exporter
 
-    def add_stage(self, stage: Stage) -> None:
-        """Pass every batch through `stage` too, before it is exported."""
-        self.stages.add(stage)
+    # ---- the drain's worker -------------------------------------------------------------------
 
-    # ---- worker -------------------------------------------------------------------------------
+    def hand_over(self, batch: Batch | None, position: int) -> None:
+        """Leave a batch to the exporter's own thread; None: only that everything before `position` passed."""
+        if self.account.has_given_up:
+            return
+        if batch is None:
+            self.backlog.pass_by(position)
+        elif not self.backlog.put(batch, position):
+            self.account.refuse(len(batch))
+        if not self.backlog.is_staffed:
+            self.backlog.start()
 
-    def _start_worker(self) -> None:
-        start: Callable[..., int] = _thread.start_new_thread
-        gevent = sys.modules.get("gevent.monkey")
-        if gevent is not None:
-            start = gevent.get_original("_thread", "start_new_thread")
-        self._process_end.listen()
-        start(self._work, ())
+    def end_input(self) -> None:
+        """Tell the exporter's own thread, or whoever shuts down and finds none, that no batch follows."""
+        self.backlog.end()
 
-    def _work(self) -> bool:
-        """Serve the queue until shutdown; False at once when somebody does already."""
-        queue = self.queue
-        if not queue.begin_service():
-            return False
-        self._worker = _thread.get_ident()  # asked as it is later, which gevent's patch may have changed
-        # Whatever HTTP client an exporter uses, its calls are no spans of the application.
-        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    def end(self) -> None:
+        """Shut the exporter down: its last batch is through. Its own thread, or the drain's worker where it is alone."""
+        self._inside = _thread.get_ident()
         try:
-            if self._stop_by is None:
-                queue.prefault()
-            due = time.monotonic() + self._delay
-            while True:
-                seen = queue.wake_count()
-                try:
-                    if self._stop_by is not None:
-                        self._export_while(lambda: True)
-                        self._finish()
-                        if kept := self.stages.give_up_held():
-                            self._held = 0
-                            self._lost["stage_error"] = self._lost.get("stage_error", 0) + kept
-                            queue.done(kept)
-                        break
-                    if queue.n_accounted < self._flush_to:
-                        self._export_while(lambda: queue.n_accounted < self._flush_to)
-                        self._finish()
-                    elif queue.wait(seen, due - time.monotonic()) and not queue.is_half_full:
-                        self._export_while(self._has_full_batch)
-                    else:
-                        written = queue.begin_drain()
-                        self._export_while(lambda to=written: queue.n_accounted < to)  # type: ignore[misc]
-                        self._finish()
-                        due = time.monotonic() + self._delay
-                except Exception as fault:
-                    report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
-                    if self._stop_by is not None:
-                        queue.abandon()
-                        break
-                    queue.wait(queue.wake_count(), _RECOVERY_S)
             self.exporter.shutdown()
         except BaseException as fault:
-            report("worker_error", "the export worker ended: %s: %s", type(fault).__name__, fault)
+            report("worker_error", "shutdown() of the exporter raised %s", words(fault))
         finally:
-            detach(token)  # shutdown runs this on the caller's thread when there is no worker
-            self._worker_ended = True
-            queue.notify()
-        return True
+            self._inside = None
+            self.is_ended = True
+            self.account.notify()
 
-    def _has_full_batch(self) -> bool:
-        return self.queue.n_written - self.queue.n_accounted >= self._batch
+    # ---- whoever exports: one thread at a time -----------------------------------------------
 
-    def _export_while(self, wanted: Callable[[], bool]) -> None:
-        while wanted() and (batch := self.queue.take()) is not None:
-            self._pass_on(batch)
-
-    def _finish(self) -> None:
-        if self.stages.n_held:
-            self._pass_on(Batch(self.origin), finishing=True)
-
-    def _pass_on(self, batch: Batch, finishing: bool = False) -> None:
-        """Through the stages, then to the exporter."""
-        n_in = len(batch) + self._held
-        removed, may_go_on = self.stages.run(batch, finishing=finishing) if self.stages else ({}, True)
-        self._held = self.stages.n_held
-        n_out = len(batch)
-        for reason, n in removed.items():
-            self._removed[reason] = self._removed.get(reason, 0) + n
-        if not may_go_on and n_out == 0:
-            self.queue.done(n_in - self._held)
-            return
-        if not may_go_on:
-            self._lost["stage_error"] = self._lost.get("stage_error", 0) + n_out
-            self.queue.done(n_in - self._held)
-            return
-        self.queue.done(n_in - self._held - n_out)
-        if n_out:
-            self._export(batch)
-
-    def _export(self, batch: Batch) -> None:
-        self._process_end.listen()  # again: servers may be imported after the first span
+    def export(self, batch: Batch) -> None:
+        """Hand the batch to the exporter and count what becomes of it. Raises: nothing."""
         n = len(batch)
+        if not self.account.begin_export(n):
+            return
+        self._inside = _thread.get_ident()
+        rejected, reason, message = n, "exporter_error", ""
         began = time.monotonic()
-        deadline = began + self._export_timeout
-        if self._stop_by is not None:
-            deadline = min(deadline, self._stop_by)
         try:
-            _, rejected, reason, message = self.exporter.export(batch, deadline)
-            rejected = min(max(int(rejected), 0), n)
-            reason = str(reason) or "exporter_error"
+            deadline = began + self._export_timeout
+            if self._stop_by is not None:
+                deadline = min(deadline, self._stop_by)
+            _, refused, why, told = self.exporter.export(batch, deadline)
+            rejected, reason, message = min(max(int(refused), 0), n), str(why) or "exporter_error", told
         except BaseException as fault:  # no outcome at all, which is none that names accepted spans
-            rejected, reason, message = n, "exporter_error", _words(fault)
-        self._exported += n - rejected
-        if rejected:
-            self._lost[reason] = self._lost.get(reason, 0) + rejected
-        self._lost_attributes += batch.lost_attributes
-        if self.on_exported is not None:
-            self._tell(time.monotonic() - began, reason if rejected else "")
-        self.queue.done(n)
+            message = words(fault)
+        finally:
+            self._inside = None
+            self.account.end_export(n, rejected, reason, batch.lost_attributes)
+            if self.on_exported is not None:
+                self._tell(time.monotonic() - began, reason if rejected else "")
         if rejected:
             report(reason, "%d of %d spans were not exported: %s", rejected, n, message)
         elif message:
@@ -207,7 +130,42 @@ class Pipeline:
             assert self.on_exported is not None
             self.on_exported(seconds, reason)
         except Exception as fault:  # the meter is code of another package
-            report("self_metrics", "an export was not measured: %s", _words(fault))
+            report("self_metrics", "an export was not measured: %s", words(fault))
+
+    def _start_worker(self) -> None:
+        worker.start(self.serve)
+
+    def serve(self, stop_by: float | None = None) -> bool:
+        """Export what is handed over until the input ends; False at once when somebody does already.
+
+        stop_by: `time.monotonic()` at which to leave the place, for a thread that has other things to do.
+        """
+        backlog = self.backlog
+        if not backlog.begin_service():
+            return False
+        with worker.uninstrumented():
+            while not self.is_ended:
+                seen = backlog.wake_count()
+                try:
+                    if (entry := backlog.take()) is not None:
+                        batch, position = entry
+                        if batch is not None:
+                            self.export(batch)
+                        del entry, batch  # the next one may be long in coming
+                        self.account.settle(position)
+                    elif backlog.has_ended:
+                        self.end()
+                    elif stop_by is None:
+                        backlog.wait(seen, _AN_HOUR_S)
+                    elif (left := stop_by - time.monotonic()) > 0:
+                        backlog.wait(seen, min(left, _SIGNAL_CHECK_S))
+                    else:
+                        backlog.release()
+                        break
+                except Exception as fault:
+                    report("worker_error", "an exporter's thread failed and goes on: %s", words(fault))
+                    backlog.wait(backlog.wake_count(), worker.RECOVERY_S)
+        return True
 
     # ---- anybody ------------------------------------------------------------------------------
 
@@ -215,93 +173,87 @@ class Pipeline:
         """Export everything that ended before this call.
 
         True when all of it was delivered within `timeout` seconds; False when some was not, or when
-        called by the exporter itself.
+        called by the exporter itself or by a stage.
         """
-        queue = self.queue
-        written = queue.n_written
-        if queue.n_accounted >= written:
+        account = self.account
+        written = account.written_to
+        if account.is_settled(written):
             return True
-        if _thread.get_ident() == self._worker:
+        if self._is_inside():
             return False
-        lost = sum(self._lost.values())
+        undelivered = account.n_undelivered
         if not self.begin_flush():
             return False
-        done = queue.wait_done(written, timeout, lambda: self._worker_ended)
-        return done and queue.n_accounted >= written and sum(self._lost.values()) == lost
+        done = account.wait_settled(written, timeout, lambda: self.is_ended)
+        return done and account.is_settled(written) and account.n_undelivered == undelivered
 
     def begin_flush(self) -> bool:
         """Have everything that ended before this call exported, without waiting; False without a worker."""
-        queue = self.queue
-        written = queue.n_written
-        if queue.n_accounted >= written:
+        written = self.account.written_to
+        if self.account.is_settled(written):
             return True
-        if not queue.start():
+        if not self.drain.begin_flush(written):
             return False
-        self._flush_to = max(self._flush_to, written)
-        queue.wake()
-        return True
+        return not self.drain.has_several or self.backlog.start()
 
     def begin_shutdown(self, timeout: float) -> None:
-        """Refuse spans from now on and have the worker drain and end, without waiting. Only the first call counts."""
+        """Refuse spans from now on and have the workers drain and end, without waiting. Only the first call counts."""
         if self._stop_by is not None:
             return
         self._stop_by = time.monotonic() + timeout
-        self.queue.close()
+        self.account.close()
         try:
             self.exporter.interrupt()
         except Exception as fault:
-            report("exporter_error", "interrupt() of the exporter raised %s", _words(fault))
-        self.queue.wake()
+            report("exporter_error", "interrupt() of the exporter raised %s", words(fault))
+        self.drain.wake()
 
     def shutdown(self, timeout: float = 30.0) -> bool:
-        """Export what is queued, one attempt a batch, and end the worker.
+        """Export what is queued, one attempt a batch, and end. The drain's other exporters go on.
 
         False when `timeout` seconds were not enough; what was still queued then is given up and
         counted. Later calls wait for what the first one began, within its time.
         """
-        queue = self.queue
         self.begin_shutdown(timeout)
-        if queue.claim_worker() and self._work():
-            pass  # no span ever came, or no thread could be had: the little there is went out from here
-        elif _thread.get_ident() == self._worker:
-            return False  # called by the exporter: the loop ends when it returns
+        assert self._stop_by is not None
+        if self._is_inside():
+            return False  # called by the exporter or a stage: the workers end when it returns
+        # No span ever came, or no thread could be had: the little there is goes out from here.
+        self.drain.work_if_nobody_does(self)
+        if self.drain.has_several and not self.is_ended and self.backlog.claim_worker():
+            self.serve(self._stop_by)
         else:
-            assert self._stop_by is not None
-            queue.wait_done(sys.maxsize, min(timeout, self._stop_by - time.monotonic()), lambda: self._worker_ended)
-        self._process_end.cancel()
-        if not self._worker_ended:
-            n = queue.abandon()
+            left = min(timeout, self._stop_by - time.monotonic())
+            self.account.wait_settled(sys.maxsize, left, lambda: self.is_ended)
+        if not self.is_ended:
+            n = self.give_up()
             report("shutdown_timeout", "%d queued spans were given up after %.1f s", n, timeout)
             return False
+        self.drain.forget_exit_if_ended()
         return True
 
+    def give_up(self) -> int:
+        """Abandon what is queued and return how many spans that is; an export that is running may still end."""
+        n = self.account.give_up()
+        self.backlog.clear()
+        self.drain.wake()
+        return n
+
+    def _is_inside(self) -> bool:
+        """Whether this thread is the exporter's caller, or runs the drain's stages."""
+        return _thread.get_ident() in (self._inside, self.drain.inside)
+
     def reset_in_child(self) -> None:
-        """Start clean in a forked child, which has neither the worker nor its spans."""
+        """Start clean in a forked child, which has neither the workers nor their spans."""
         was_shut_down = self._stop_by is not None
-        self.queue.reset_in_child()
+        self.account.reset_in_child()
+        self.backlog.reset_in_child()
         self._begin_process()
         if was_shut_down:
             self._stop_by = 0.0
-            self._worker_ended = self.queue.claim_worker()
+            self.is_ended = True
+            self.backlog.claim_worker()
 
     def counts(self) -> dict[str, Any]:
-        """Return what became of every span: written = waiting + exporting + exported + lost + abandoned."""
-        # The worker may count on meanwhile: what was taken is read last, so that it covers the rest.
-        exported, lost, removed, held = self._exported, dict(self._lost), dict(self._removed), self._held
-        counts: dict[str, Any] = dict(self.queue.counts())
-        taken = counts.pop("taken")
-        counts["exported"] = exported
-        counts["lost"] = lost
-        counts["exporting"] = taken - exported - sum(lost.values()) - sum(removed.values()) - held
-        counts["removed"] = removed
-        counts["held"] = held
-        counts["lost_attributes"] = self._lost_attributes
-        return counts
-
-
-def _words(fault: BaseException) -> str:
-    """The fault in one line; an exception's own text may raise as well."""
-    try:
-        return f"{type(fault).__name__}: {fault}"
-    except Exception:
-        return type(fault).__name__
+        """Return what became of every span: see tracecore/_core/account.pyx."""
+        return self.account.counts()

@@ -3,7 +3,8 @@
     TracerProvider
       Recorder        sampler, limits, ids, counts; shared by all its tracers
       Origin          resource and scopes, encoded once
-      Pipeline ...    one for each exporter of ours or behind our batch processor
+      Drain ...       one for all exporters with the same batch settings
+        Pipeline ...  one for each exporter of ours or behind our batch processor
       processors      anything else with on_start and on_end
 
 Source: specification, trace/sdk.md "Tracer Provider".
@@ -15,6 +16,7 @@ import atexit
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import NoOpTracer
@@ -29,7 +31,9 @@ from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore._core.recorder import Recorder
 from tracecore._core.tracer import Tracer
+from tracecore.drain import Drain
 from tracecore.errors import ConfigurationError, report, reported
+from tracecore.exporters import Exporter
 from tracecore.exporters.foreign import as_exporter
 from tracecore.exporters.nowhere import EndOfTheLine, Nowhere
 from tracecore.id_generator import RandomIdGenerator
@@ -101,26 +105,25 @@ class BatchSpanProcessor(SpanProcessor):
         self._feed = SpanFeed(None, self._open_queue, self._reset_in_child, self.force_flush)
         self._is_shut_down = False
 
-    def attach(self, origin: Origin) -> Pipeline:
-        """Return the pipeline that serves a provider's spans. Raises: RuntimeError at the second provider."""
+    def attach(self, origin: Origin, add: Callable[[Exporter, config.Settings], Pipeline]) -> Pipeline:
+        """Join the provider that calls this, by its way of adding exporters. Raises: RuntimeError at the second provider."""
         if self._pipeline is not None:
             raise RuntimeError("this BatchSpanProcessor belongs to a provider already")
         self._feed = SpanFeed(origin, self._open_queue, self._reset_in_child, self.force_flush)
-        return self._open(origin)
+        return self._joined(add(as_exporter(self.span_exporter), self._settings))
 
     def _open(self, origin: Origin) -> Pipeline:
         settings = self._settings
-        self._pipeline = Pipeline(
-            origin,
-            as_exporter(self.span_exporter),
-            ring_bytes=settings.ring_bytes,
-            batch=settings.batch,
-            delay=settings.delay,
-            export_timeout=settings.export_timeout,
-        )
+        drain = Drain(origin, ring_bytes=settings.ring_bytes, batch=settings.batch, delay=settings.delay)
+        pipeline = drain.add(as_exporter(self.span_exporter), export_timeout=settings.export_timeout)
+        assert pipeline is not None  # nobody has shut it down yet
+        return self._joined(pipeline)
+
+    def _joined(self, pipeline: Pipeline) -> Pipeline:
+        self._pipeline = pipeline
         if (metrics := self_metrics(self._meter_provider)) is not None:
-            metrics.add_pipeline(self._pipeline, self._capacity)
-        return self._pipeline
+            metrics.add_pipeline(pipeline, self._capacity)
+        return pipeline
 
     @property
     def pipeline(self) -> Pipeline | None:
@@ -128,12 +131,15 @@ class BatchSpanProcessor(SpanProcessor):
         return self._pipeline
 
     def _open_queue(self, origin: Origin) -> SpanQueue:
-        return (self._pipeline or self._open(origin)).queue
+        pipeline = self._pipeline or self._open(origin)
+        if not pipeline.drain.keep_to_itself():
+            raise RuntimeError("its provider hands it records, together with other exporters of the same batch settings")
+        return pipeline.drain.queue
 
     def _reset_in_child(self) -> None:
         # One that is attached is reset by its provider.
         if self._pipeline is not None and self._feed.is_alone:
-            self._pipeline.reset_in_child()
+            self._pipeline.drain.reset_in_child()
 
     @property
     def takes_records(self) -> bool:
@@ -232,7 +238,9 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._tracer_configurator = _tracer_configurator or default_tracer_configurator
         self._generation = fork_generation()
         self._tracers: dict[InstrumentationScope, Tracer] = {}
-        self._pipelines: tuple[Pipeline, ...] = ()
+        self._drains: list[Drain] = []
+        self._pipelines: list[Pipeline] = []  # in the order in which their exporters were added
+        self._measuring_drain: Drain | None = None  # the one that ends nowhere, if it came to that
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
         # A configuration file decides this without the variable.
@@ -308,12 +316,12 @@ class TracerProvider(StandIn, ApiTracerProvider):
             "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
             "on_start", "on_end", "attach_stage",
         )
-        if callable(getattr(span_processor, "attach_stage", None)):
+        if callable(getattr(type(span_processor), "attach_stage", None)):  # the class: a Mock has everything
             self._add_stage(span_processor)
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
                 return
         if isinstance(span_processor, BatchSpanProcessor) and span_processor.takes_records:
-            self._add_pipeline(span_processor.attach(self._origin))
+            span_processor.attach(self._origin, self._add_exporter)
             return
         if isinstance(span_processor, BatchSpanProcessor):
             self._fed += (span_processor,)
@@ -331,55 +339,54 @@ class TracerProvider(StandIn, ApiTracerProvider):
     ) -> None:
         """Send sampled spans to `exporter` in batches. Units and ranges: tracecore.config.settings."""
         settings = config.settings(ring_bytes=ring_bytes, batch=batch, delay=delay, export_timeout=export_timeout)
-        pipeline = Pipeline(
-            self._origin,
-            as_exporter(exporter),
-            ring_bytes=settings.ring_bytes,
-            batch=settings.batch,
-            delay=settings.delay,
-            export_timeout=settings.export_timeout,
-        )
+        pipeline = self._add_exporter(as_exporter(exporter), settings)
         if self._self_metrics is not None:
             self._self_metrics.add_pipeline(pipeline, config.spans_for(settings.ring_bytes))
-        self._add_pipeline(pipeline)
+
+    def _add_exporter(self, exporter: Exporter, settings: config.Settings) -> Pipeline:
+        """Have the exporter share the drain of others with the same settings, or give it one of its own."""
+        wanted = (settings.ring_bytes, settings.batch, settings.delay)
+        pipeline = None
+        for drain in self._drains:
+            if drain.settings == wanted and drain is not self._measuring_drain:
+                pipeline = pipeline or drain.add(exporter, export_timeout=settings.export_timeout)
+        if pipeline is None:
+            pipeline = self._add_drain(settings, exporter)
+        self._pipelines.append(pipeline)
+        return pipeline
+
+    def _add_drain(self, settings: config.Settings, exporter: Exporter) -> Pipeline:
+        drain = Drain(self._origin, ring_bytes=settings.ring_bytes, batch=settings.batch, delay=settings.delay)
+        for processor in self._staged:
+            self._attach_stage(processor, drain, first=not self._drains)
+        pipeline = drain.add(exporter, export_timeout=settings.export_timeout)
+        assert pipeline is not None  # nobody has shut it down yet
+        self._recorder.add_queue(drain.queue)
+        self._drains.append(drain)
+        return pipeline
 
     def _add_stage(self, processor: Any) -> None:
+        for number, drain in enumerate(self._drains):
+            self._attach_stage(processor, drain, first=number == 0)
         self._staged += (processor,)
-        for number, pipeline in enumerate(self._pipelines):
-            pipeline.add_stage(processor.attach_stage(self._origin, first=number == 0))
         if getattr(processor, "measures_every_span", False):
-            if not self._pipelines:  # stages run on a worker, and there is none yet
-                self._add_measuring_pipeline()
-            self._recorder.measure_with(self._pipelines[0].queue)
+            if not self._drains:  # stages run on a worker, and there is none yet
+                self._pipelines.append(self._add_drain(config.settings(), Nowhere()))
+                self._measuring_drain = self._drains[0]
+                self._measuring_drain.add_stage(EndOfTheLine)
+            self._recorder.measure_with(self._drains[0].queue)
 
-    def _add_measuring_pipeline(self) -> None:
-        settings = config.settings()
-        pipeline = Pipeline(
-            self._origin,
-            Nowhere(),
-            ring_bytes=settings.ring_bytes,
-            batch=settings.batch,
-            delay=settings.delay,
-            export_timeout=settings.export_timeout,
-        )
-        self._add_pipeline(pipeline)
-        end: Any = EndOfTheLine()
-        pipeline.add_stage(end)
-
-    def _add_pipeline(self, pipeline: Pipeline) -> None:
-        for processor in self._staged:
-            pipeline.add_stage(processor.attach_stage(self._origin, first=not self._pipelines))
-        self._recorder.add_queue(pipeline.queue)
-        self._pipelines += (pipeline,)
+    def _attach_stage(self, processor: Any, drain: Drain, *, first: bool) -> None:
+        drain.add_stage(lambda: processor.attach_stage(self._origin, first=first))
 
     def force_flush(self, timeout_millis: float = 30000) -> bool:
         """Export everything that ended before this call; False if not all was delivered in time."""
         self._after_fork_in_child()
         deadline = _Deadline(timeout_millis)
         flushed = True
-        for pipeline in self._pipelines:
+        for pipeline in list(self._pipelines):
             pipeline.begin_flush()  # all at once: a slow one takes none of the others' time
-        for pipeline in self._pipelines:
+        for pipeline in list(self._pipelines):
             flushed = pipeline.force_flush(deadline.left_s()) and flushed
         if self._active_span_processor.force_flush(int(deadline.left_s() * 1000)) is False:
             flushed = False
@@ -393,9 +400,9 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._is_shut_down = True
         deadline = _Deadline(timeout_millis)
         try:
-            for pipeline in self._pipelines:
+            for pipeline in list(self._pipelines):
                 pipeline.begin_shutdown(deadline.left_s())
-            for pipeline in self._pipelines:
+            for pipeline in list(self._pipelines):
                 pipeline.shutdown(deadline.left_s())
             self._active_span_processor.shutdown()
         finally:
@@ -409,8 +416,8 @@ class TracerProvider(StandIn, ApiTracerProvider):
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
         if self._generation == fork_generation():
             return
-        for pipeline in self._pipelines:
-            pipeline.reset_in_child()
+        for drain in self._drains:
+            drain.reset_in_child()
         if not self._is_shut_down:
             self._update_resource(resource.process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.

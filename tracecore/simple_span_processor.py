@@ -96,6 +96,5 @@ class _Batches:
             while (batch := queue.take()) is not None:
                 n = len(batch)
                 outcome = self._exporter.export(batch, time.monotonic() + config.DEFAULT_EXPORT_TIMEOUT_S)
-                queue.done(n)
                 if outcome.rejected:
                     report(outcome.reason, "%d of %d spans were not exported: %s", outcome.rejected, n, outcome.message)

@@ -20,10 +20,11 @@ other stage is reported and the batch goes on as that stage left it.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from tracecore._core.batch import Batch
-from tracecore.errors import report
+from tracecore.errors import report, words
 
 __all__ = ["Stage", "Stages"]
 
@@ -55,7 +56,7 @@ class Stage(Protocol):
 
 
 class Stages:
-    """The stages of one drain. Threads: `run` and `give_up_held` are the drain's; `add` is for any."""
+    """The stages of one drain. Threads: `run` is the drain's worker's; the rest is for any."""
 
     def __init__(self) -> None:
         self._places: tuple[_Place, ...] = ()
@@ -68,6 +69,28 @@ class Stages:
     def add(self, stage: Stage) -> None:
         """Have `stage` see every batch from the next one on, after those that were added before."""
         self._places += (_Place(stage),)
+
+    def write_off(self) -> None:
+        """Count what is held back as gone: no stage gave it back when it was asked to."""
+        for place in self._places:
+            place.n_written_off += place.n_held
+            place.n_held = 0
+        self.n_held = 0
+
+    def anew(self, attached: Sequence[Callable[[], Any]]) -> Stages:
+        """Return new stages in the place of these, for a forked child.
+
+        One that cannot be attached again is reported and left out, unless it is required: then nothing goes out.
+        """
+        stages = Stages()
+        for attach, place in zip(attached, self._places, strict=False):
+            try:
+                stages.add(attach())
+            except Exception as fault:
+                report("stage_error", "%s could not be attached in a child: %s", type(place.stage).__name__, words(fault))
+                if place.is_required:
+                    stages.add(_Missing())
+        return stages
 
     def run(self, batch: Batch, *, finishing: bool = False) -> tuple[dict[str, int], bool]:
         """Pass the batch through every stage; `finishing`: with what each holds back.
@@ -90,12 +113,18 @@ class Stages:
         self.n_held = sum(place.n_held for place in self._places)
         return removed, may_go_on
 
-    def give_up_held(self) -> int:
-        """Forget what `finish` did not give back, and return how many spans that is."""
-        n, self.n_held = self.n_held, 0
-        for place in self._places:
-            place.n_held = 0
-        return n
+
+class _Missing:
+    """Stands for a required stage that a child does not have."""
+
+    reason = "stage_error"
+    required = True
+    n_held = 0
+
+    def process(self, batch: Batch) -> None:
+        raise RuntimeError("a required stage is missing in this process")
+
+    def finish(self, batch: Batch) -> None: ...
 
 
 class _Place:
@@ -106,6 +135,7 @@ class _Place:
         self.reason = str(stage.reason)
         self.is_required = bool(getattr(stage, "required", False))
         self.n_held = 0
+        self.n_written_off = 0
 
     def run(self, batch: Batch, finishing: bool) -> bool:
         stage = self.stage
@@ -118,17 +148,10 @@ class _Place:
                 finish(batch)
         except BaseException as fault:
             went_well = False
-            report("stage_error", "%s failed: %s", type(stage).__name__, _words(fault))
+            report("stage_error", "%s failed: %s", type(stage).__name__, words(fault))
         batch.settle()
         try:
-            self.n_held = max(int(getattr(stage, "n_held", 0)), 0)
+            self.n_held = max(int(getattr(stage, "n_held", 0)) - self.n_written_off, 0)
         except Exception as fault:
-            report("stage_error", "n_held of %s failed: %s", type(stage).__name__, _words(fault))
+            report("stage_error", "n_held of %s failed: %s", type(stage).__name__, words(fault))
         return went_well
-
-
-def _words(fault: BaseException) -> str:
-    try:
-        return f"{type(fault).__name__}: {fault}"
-    except Exception:
-        return type(fault).__name__

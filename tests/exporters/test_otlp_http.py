@@ -71,6 +71,9 @@ class Batch:
     def otlp(self) -> bytes:
         return self.encoded
 
+    def packed(self, plain: bytes, coding: str, compress: Callable[[bytes], bytes]) -> bytes:
+        return compress(plain)
+
 
 _made: list[OTLPHTTPExporter] = []
 

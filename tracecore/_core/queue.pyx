@@ -1,32 +1,27 @@
 # cython: binding=False
 """SpanQueue: the ring with what stands around it: waking, closing, counting, forking.
 
-    span path (GIL held)                    worker
-    put -> ring -> maybe wake    ......>    wait -> take -> Batch -> export -> done
+    span path (GIL held)                    the drain's worker
+    put -> ring -> maybe wake    ......>    wait -> take -> Batch
 
 What became of every record that was put, at any moment:
 
     put = written + dropped_full + dropped_after_shutdown
-    written = waiting + taken + abandoned;   taken = in the exporter's hands + done
+    written = waiting + taken
 
-Threads: put under the GIL by any thread; wait, take and done by one worker; the rest by any.
+`n_written` and `n_taken` are positions too: the number of the next record to be written or taken, since the
+start or the fork. Exporters that share a queue join and leave at such positions (see account.pyx).
+
+Threads: put under the GIL by any thread; wait and take by one worker; the rest by any.
 """
 
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from cpython.exc cimport PyErr_CheckSignals
-
 from tracecore._core cimport tc
 from tracecore._core.batch cimport Batch
 from tracecore._core.origin cimport Origin
-from tracecore.errors import report
-
-cdef extern from "pthread.h" nogil:
-    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes)
-    int pthread_mutex_lock(pthread_mutex_t *mutex)
-    int pthread_mutex_unlock(pthread_mutex_t *mutex)
-    int pthread_mutex_destroy(pthread_mutex_t *mutex)
+from tracecore._core.workplace cimport Workplace, as_ns
 
 RING_BYTES_RANGE = (tc.TC_RING_MIN_BYTES, tc.TC_RING_MAX_BYTES)
 
@@ -34,21 +29,9 @@ RING_BYTES_RANGE = (tc.TC_RING_MIN_BYTES, tc.TC_RING_MAX_BYTES)
 # (receivers refuse more than a few MiB; OTLP is about as large as the records).
 cdef uint64_t BATCH_MAX_BYTES = 3 << 20
 
-# Longest single sleep: bounds the arithmetic, not the behaviour.
-cdef double LONGEST_WAIT_S = 3600.0
 
-# How long a flushing thread sleeps before it looks for Ctrl-C again.
-cdef double SIGNAL_CHECK_S = 0.05
-
-
-cdef uint64_t as_ns(double seconds) noexcept nogil:
-    if not seconds > 0:
-        return 0
-    return <uint64_t>((seconds if seconds < LONGEST_WAIT_S else LONGEST_WAIT_S) * 1e9)
-
-
-@cython.no_gc_clear  # the pipeline's dict breaks the cycle through start_worker
-cdef class SpanQueue:
+@cython.no_gc_clear  # as its base; and the recorder's view of it must stay valid to the end
+cdef class SpanQueue(Workplace):
     """A bounded queue of finished spans.
 
     Arguments:
@@ -56,7 +39,7 @@ cdef class SpanQueue:
         ring_bytes: memory for records, a power of two from 64 KiB to 1 GiB.
         batch: spans that wake the worker, and the most that one Batch holds.
         start_worker: called with no argument on the thread whose span comes first; again, a batch
-            later, as long as it raises.
+            later, as long as it raises (see Workplace).
     Raises: ValueError for ring_bytes, MemoryError.
     """
 
@@ -64,29 +47,22 @@ cdef class SpanQueue:
         self.origin = origin
         self.batch = batch
         self.start_worker = start_worker
-        self.worker_is_due = True
         if not RING_BYTES_RANGE[0] <= ring_bytes <= RING_BYTES_RANGE[1] or ring_bytes & (ring_bytes - 1):
             raise ValueError("ring_bytes=%d: expected a power of two from %d to %d" % (ring_bytes, *RING_BYTES_RANGE))
         self.ring = tc.tc_ring_new(ring_bytes)
         if self.ring == NULL:
             raise MemoryError("a ring of %d bytes" % ring_bytes)
-        if (tc.tc_wake_init(&self.to_worker) != tc.TC_OK or tc.tc_wake_init(&self.from_worker) != tc.TC_OK
-                or pthread_mutex_init(&self.taking, NULL) != 0):
-            raise MemoryError
 
     def __dealloc__(self):
         if self.ring != NULL:
             tc.tc_ring_free(self.ring)
-            tc.tc_wake_destroy(&self.to_worker)
-            tc.tc_wake_destroy(&self.from_worker)
-            pthread_mutex_destroy(&self.taking)
 
     # ---- span path ----------------------------------------------------------------------
 
-    cdef int put(self, const uint8_t *record) except -1:
+    cdef bint put(self, const uint8_t *record) noexcept:
         if self.is_closed:
             self.n_after_shutdown += 1
-            return 0
+            return False
         if tc.tc_ring_put_spsc(self.ring, record) != tc.TC_OK:
             self.bytes_since_drain = self.ring.n_bytes  # full: the worker must run whatever it thinks
         self.n_since_wake += 1
@@ -99,41 +75,7 @@ cdef class SpanQueue:
             elif not self.has_worker and self.n_since_wake >= self.batch:
                 self.n_since_wake = 0
                 self.worker_is_due = True
-        if self.worker_is_due:
-            self.start()  # runs Python code: last, with the record in its place
-        return 0
-
-    def start(self) -> bool:
-        """Have the worker started unless there is one; False when no thread can be had. Any thread."""
-        self.worker_is_due = False
-        if not self.claim_worker():
-            return True
-        try:
-            self.start_worker()
-        except Exception as error:
-            # At the limit of threads a later batch tries again; at interpreter exit shutdown drains the ring.
-            self.has_worker = False
-            report("worker_start", "the export worker could not be started: %s", error)
-            return False
-        except BaseException:
-            # Ctrl-C, say. The thread may run or not: the next span tries again, and `begin_service` lets one work.
-            self.has_worker = False
-            self.worker_is_due = True
-            raise
-        return True
-
-    def begin_service(self) -> bool:
-        """Become who takes records: True for one caller only. The worker, first of all."""
-        cdef bint is_first = not self.is_served
-        self.is_served = True
-        self.has_worker = True
-        return is_first
-
-    def claim_worker(self) -> bool:
-        """Become the one worker: True for one caller only. Any thread."""
-        cdef bint is_first = not self.has_worker
-        self.has_worker = True
-        return is_first
+        return self.worker_is_due
 
     # ---- worker ---------------------------------------------------------------------------
 
@@ -141,10 +83,6 @@ cdef class SpanQueue:
         """Touch the ring's pages, so that the span path does not pay for it. Without the GIL."""
         with nogil:
             tc.tc_ring_prefault(self.ring)
-
-    def wake_count(self) -> int:
-        """Return the number to pass to `wait`: wake-ups until now."""
-        return tc.tc_wake_generation(&self.to_worker)
 
     def wait(self, seen: int, seconds: float) -> bool:
         """Sleep until woken after `seen` was read, a batch or half a ring waits, or `seconds` pass. True: woken.
@@ -175,36 +113,48 @@ cdef class SpanQueue:
         self.bytes_since_drain = 0
         return self.ring.n_written
 
-    def take(self) -> Batch | None:
-        """Return the oldest records as a Batch, None if there are none.
-
-        Each Batch must be answered by one `done(len(batch))`. Raises: MemoryError.
-        """
+    def take(self, limit: int = 0xffffffff) -> Batch | None:
+        """Return the oldest records, `limit` at most, as a Batch; None if there are none. Raises: MemoryError."""
         cdef Batch batch = Batch(self.origin)
-        cdef tc.tc_status status = tc.TC_OK
+        cdef tc.tc_status status
+        cdef uint32_t n = <uint32_t>min(<uint64_t>limit, <uint64_t>self.batch)
         with nogil:
-            pthread_mutex_lock(&self.taking)
-            if self.n_abandoned == 0:
-                status = tc.tc_batch_take(&batch.records, self.ring, self.batch, BATCH_MAX_BYTES)
-            pthread_mutex_unlock(&self.taking)
+            status = tc.tc_batch_take(&batch.records, self.ring, n, BATCH_MAX_BYTES)
         if status != tc.TC_OK and batch.records.n == 0:
             raise MemoryError
         return batch if batch.records.n else None
 
-    def done(self, n: int) -> None:
-        """Say that n taken spans are accounted for, and wake who waits for that."""
-        self.n_done += <uint64_t>n
-        tc.tc_wake_all(&self.from_worker)
+    # ---- the worker and its one exporter, as long as there is one only ----------------------------
+
+    def begin_inline(self) -> bool:
+        """The worker is about to call the exporter itself: True unless several share the queue. The worker only."""
+        self.is_inline = not self.is_shared
+        return self.is_inline
+
+    def end_inline(self) -> bool:
+        """The exporter has returned: True if the worker drains on, False if it was relieved meanwhile."""
+        self.is_inline = False
+        return not self.is_shared
+
+    def share(self, Workplace first not None) -> bool:
+        """Have batches handed over to several exporters from now on, for good. Any thread.
+
+        True: the worker is inside its exporter and was relieved: it works at `first`, that exporter's own backlog, when
+        it returns, and somebody else must be started here.
+        """
+        cdef bint relieved = self.is_inline and not self.is_shared
+        self.is_shared = True
+        if relieved:
+            first.has_worker = True  # at once: nobody else may come between and call the exporter too
+            self.release()
+        return relieved
+
+    @property
+    def has_several(self) -> bool:
+        """Whether several exporters share the queue, or did."""
+        return self.is_shared
 
     # ---- anybody ----------------------------------------------------------------------------
-
-    def wake(self) -> None:
-        """Wake the worker."""
-        tc.tc_wake_all(&self.to_worker)
-
-    def notify(self) -> None:
-        """Wake whoever waits in `wait_done` to look again."""
-        tc.tc_wake_all(&self.from_worker)
 
     @property
     def n_written(self) -> int:
@@ -212,66 +162,20 @@ cdef class SpanQueue:
         return self.ring.n_written
 
     @property
-    def n_accounted(self) -> int:
-        """Spans that left the ring and whose fate is known; reaches n_written when all is quiet."""
-        return self.n_done + self.n_abandoned
+    def n_taken(self) -> int:
+        """Spans that left the ring."""
+        return self.ring.n_taken
 
-    def wait_done(self, n: int, seconds: float, over: object) -> bool:
-        """Wait until n spans are accounted for or over() is true; False when `seconds` pass first.
-
-        Releases the GIL; raises KeyboardInterrupt when one arrives.
-        """
-        cdef uint64_t deadline = tc.tc_clock_monotonic_ns() + as_ns(seconds)
-        cdef uint64_t now, seen, slice_ns
-        while True:
-            seen = tc.tc_wake_generation(&self.from_worker)
-            if self.n_done + self.n_abandoned >= <uint64_t>n or over():
-                return True
-            now = tc.tc_clock_monotonic_ns()
-            if now >= deadline:
-                return False
-            slice_ns = min(deadline - now, as_ns(SIGNAL_CHECK_S))
-            with nogil:
-                tc.tc_wake_wait(&self.from_worker, seen, slice_ns, False)
-            PyErr_CheckSignals()
-
-    def close(self) -> None:
-        """Queue nothing from now on; what is inside can still be taken."""
-        self.is_closed = True
-
-    def abandon(self) -> int:
-        """Give up what is still queued and return how many spans that is. `take` finds nothing after it."""
-        cdef uint64_t n
-        self.is_closed = True
-        with nogil:
-            pthread_mutex_lock(&self.taking)
-            n = tc.tc_ring_n_waiting(self.ring) - self.n_abandoned
-            self.n_abandoned += n
-            pthread_mutex_unlock(&self.taking)
-        return n
-
-    def counts(self) -> dict[str, int]:
-        """Return what became of every span that was put; see the file's head for how they add up."""
-        # The worker takes without the GIL: its count is read once, so that the sum holds meanwhile.
-        cdef uint64_t taken = self.ring.n_taken
-        return {
-            "written": self.ring.n_written,
-            "waiting": self.ring.n_written - taken - self.n_abandoned,
-            "taken": taken,
-            "dropped_full": self.ring.n_dropped,
-            "dropped_after_shutdown": self.n_after_shutdown,
-            "abandoned": self.n_abandoned,
-        }
+    @property
+    def takes_no_more(self) -> bool:
+        """Whether spans that end now are counted only."""
+        return self.is_closed
 
     def reset_in_child(self) -> None:
         """Start clean in a forked child: no spans, no counts, no worker. Before any other thread exists."""
         tc.tc_ring_reset_in_child(self.ring)
-        tc.tc_wake_init_in_child(&self.to_worker)
-        tc.tc_wake_init_in_child(&self.from_worker)
-        pthread_mutex_init(&self.taking, NULL)
-        self.worker_is_due = True
-        self.has_worker = False
-        self.is_served = False
+        self.staff_in_child()
+        self.is_inline = False
         self.n_since_wake = 0
         self.bytes_since_drain = 0
-        self.n_after_shutdown = self.n_abandoned = self.n_done = 0
+        self.n_after_shutdown = 0

@@ -67,4 +67,5 @@ cdef class Recorder:
     # A span of the parent process has ended in this one.
     cdef void count_inherited(self, bint sampled) noexcept
     cdef int commit(self, const uint8_t *record, bint sampled) except -1
+    cdef int start_workers(self) except -1
     cdef int measure(self, const uint8_t *record) except -1

@@ -5,7 +5,7 @@ How every span is accounted for, at any moment:
 
     started = unsampled + live + unended + ended
     ended   = record_only + no_exporter + queued
-    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx)
+    queued  = per queue: written + dropped_full + dropped_after_shutdown   (see queue.pyx; per exporter: account.pyx)
 
 `live` are spans somebody still holds; `unended` were let go without end().
 """
@@ -143,7 +143,7 @@ cdef class Recorder:
     def add_queue(self, SpanQueue queue not None) -> None:
         """Copy every sampled span into `queue` too. Raises: ValueError beyond 8 queues."""
         if self.n_queues == MAX_QUEUES:
-            raise ValueError("at most %d exporters a provider" % MAX_QUEUES)
+            raise ValueError("at most %d different batch settings a provider" % MAX_QUEUES)
         self.queues += (queue,)
         self.queue_views[self.n_queues] = <void *>queue
         self.n_queues += 1
@@ -157,7 +157,9 @@ cdef class Recorder:
 
     cdef int measure(self, const uint8_t *record) except -1:
         self.n_measured += 1
-        return (<SpanQueue>self.measuring_view).put(record)
+        if tc.TC_UNLIKELY((<SpanQueue>self.measuring_view).put(record)):
+            self.start_workers()
+        return 0
 
     cdef int notice_fork(self) except -1:
         if tc.TC_LIKELY(self.generation == self.generation_view[0]):
@@ -175,6 +177,7 @@ cdef class Recorder:
 
     cdef int commit(self, const uint8_t *record, bint sampled) except -1:
         cdef int i
+        cdef bint is_due = False
         self.tally.ended[sampled] += 1
         if not sampled:
             if self.measuring_view != NULL:
@@ -185,7 +188,18 @@ cdef class Recorder:
         else:
             self.n_queued += 1
             for i in range(self.n_queues):
-                (<SpanQueue>self.queue_views[i]).put(record)
+                is_due |= (<SpanQueue>self.queue_views[i]).put(record)
+            if tc.TC_UNLIKELY(is_due):
+                self.start_workers()  # runs Python code, which may raise: last, with the record in every queue
+        return 0
+
+    cdef int start_workers(self) except -1:
+        cdef int i
+        cdef SpanQueue queue
+        for i in range(self.n_queues):
+            queue = <SpanQueue>self.queue_views[i]
+            if queue.worker_is_due and not queue.is_closed:
+                queue.start()
         return 0
 
     cdef void count_inherited(self, bint sampled) noexcept:

@@ -23,7 +23,7 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
-from tracecore._core.annotations cimport exception_type_name, is_valid_link, write_event, write_link
+from tracecore._core.annotations cimport exception_type_name, is_valid_link, put_rare, write_event, write_link
 from tracecore._core.class_of_spans cimport class_of_spans
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
@@ -235,7 +235,7 @@ cdef class Span(SpanBase):
         try:
             aside = values.take_aside()
             write_event(aside, name, now if timestamp is None else int(timestamp), attributes,
-                      recorder.max_event_attributes, recorder.max_length)
+                      recorder.max_event_attributes, recorder.max_length, 0)
             if not tc.tc_draft_append(self.draft, aside):
                 raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_event(self.draft, recorder.max_events)
@@ -257,7 +257,7 @@ cdef class Span(SpanBase):
             if not is_valid_link(context, attributes):
                 return 0
             aside = values.take_aside()
-            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length)
+            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length, 0)
             if not tc.tc_draft_append(self.draft, aside):
                 raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_link(self.draft, recorder.max_links)
@@ -370,7 +370,8 @@ cdef class Span(SpanBase):
     cdef int finish_slowly(self, Recorder recorder) except -1:
         """With code of others in between, which may ask the program to stop: the span is committed all the same."""
         try:
-            put_rare(self, self.draft)
+            put_rare(self.draft, self.name if tc.tc_draft_body(self.draft).name_id == 0 else None, self.message,
+                     self.trace_state, self.parent_state)
         finally:
             self.seal()
             try:
@@ -533,31 +534,6 @@ cdef Span new_span(SpanSource source, object name):
 
 cdef object after_end(str method):
     report("after_end", "%s called on a span that has ended", method)
-
-
-cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, bytes content) noexcept:
-    """Append one of the rare items; without room for it the record goes without."""
-    cdef uint32_t at = draft.length
-    if not tc.tc_draft_put_bytes(draft, type, key_id, NULL, 0, <const uint8_t *><char *>content, len(content)):
-        draft.length = at
-
-
-cdef int put_rare(Span span, tc.tc_draft *draft) except -1:
-    """What few spans have: a name without an id, a status description, a tracestate."""
-    try:
-        if tc.tc_draft_body(draft).name_id == 0 and span.name:
-            put_item(draft, tc.TC_NAME, 0, values.text_bytes(str(span.name)))
-        if span.message is not None:
-            put_item(draft, tc.TC_MESSAGE, 0, values.text_bytes(span.message))
-        if span.trace_state:
-            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, values.text_bytes(span.trace_state.to_header()))
-        if span.parent_state is not None:
-            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_PARENT_TRACE_STATE,
-                     values.text_bytes(span.parent_state.to_header()))
-    except Exception as error:
-        report("span_text", "name, status or tracestate of a span was not recorded: %s: %s",
-               type(error).__name__, error)
-    return 0
 
 
 cdef object readable(Span span):

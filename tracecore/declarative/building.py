@@ -20,9 +20,11 @@ from msgspec import UNSET, Struct, field
 from tracecore import config, propagators, sampling
 from tracecore.declarative import schema
 from tracecore.declarative.document import Node, plain, read
+from tracecore.declarative.exporters import OURS as OUR_EXPORTERS
 from tracecore.declarative.exporters import PLACES, exporter
 from tracecore.declarative.faults import ConfigurationFileError, Fault, did_you_mean, shown
-from tracecore.declarative.processors import OURS, processor
+from tracecore.declarative.processors import OURS as OUR_PROCESSORS
+from tracecore.declarative.processors import processor
 from tracecore.declarative.resources import resource_of
 from tracecore.declarative.samplers import WrongComponent, sampler
 from tracecore.declarative.validation import Validation
@@ -57,6 +59,8 @@ class BatchSettings(NamedTuple):
     delay: float
     export_timeout: float
 
+
+_EXPORTERS: Final = {*schema.COMPONENTS["exporter"], *OUR_EXPORTERS}
 
 _ONE_BY_ONE: Final = BatchSettings(config.DEFAULT_RING_BYTES, 1, 0.001, config.DEFAULT_EXPORT_TIMEOUT_S)
 
@@ -208,7 +212,8 @@ class _Building:
         try:
             return make()
         except ConfigurationError as fault:
-            key = PLACES.get(fault.variable, fault.variable)
+            places = {} if component.name in OUR_EXPORTERS else PLACES
+            key = places.get(fault.variable, fault.variable)
             value = fault.value if fault.value == "(hidden)" or fault.value is None else shown(fault.value)
             self._fault(f"{component.path}.{key}", f"expected {fault.expected}", value)
         except WrongComponent as fault:
@@ -226,7 +231,7 @@ class _Building:
     def try_exporters(self) -> None:
         """Make the exporters of a file that is refused anyway, for the faults that only they can find."""
         for component in self._validation.exporters:
-            made = self._made(component, schema.COMPONENTS["exporter"], partial(exporter, component, self._remark))
+            made = self._made(component, _EXPORTERS, partial(exporter, component, self._remark))
             if callable(shutdown := getattr(made, "shutdown", None)):
                 shutdown()
 
@@ -273,10 +278,10 @@ class _Building:
 
     def _processor(self, component: schema.Component) -> Any:
         if component.name not in schema.COMPONENTS["processor"]:
-            known = {*schema.COMPONENTS["processor"], *OURS}
+            known = {*schema.COMPONENTS["processor"], *OUR_PROCESSORS}
             return self._made(component, known, partial(processor, component))
         choice: schema.Component = component.settings.exporter
-        made = self._made(choice, schema.COMPONENTS["exporter"], partial(exporter, choice, self._remark))
+        made = self._made(choice, _EXPORTERS, partial(exporter, choice, self._remark))
         if made is None:
             return None
         if not callable(getattr(made, "export", None)):

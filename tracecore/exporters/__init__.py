@@ -1,12 +1,12 @@
 """The contract between the pipeline and whatever takes finished spans away: bytes and a deadline in, an outcome out.
 
-    pipeline (one worker thread)                       exporter
+    pipeline (one thread each)                         exporter
       batch, deadline  --------- export() ---------->  encode, send, retry until the deadline
       counters, log    <-------- Outcome ------------  never an exception
       stopping         --------- interrupt() ------->  no further pause between retries
       stopped          --------- shutdown() -------->  connection closed
 
-Who calls: `export` and `shutdown` are the worker thread's; `interrupt` may come from any thread, but not from a
+Who calls: `export` and `shutdown` are one worker thread's; `interrupt` may come from any thread, but not from a
 signal handler.  An exporter keeps no span after `export` has returned: what it could not deliver is told in
 the outcome and is lost, and the caller counts it under `Outcome.reason`.
 
@@ -16,11 +16,13 @@ composes it, so a program that exports nowhere never loads an HTTP or TLS stack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from tracecore.readable_span import ReadableSpan
+
+T = TypeVar("T")
 
 __all__ = ["Exporter", "Outcome", "SpanBatch"]
 
@@ -54,7 +56,7 @@ class Outcome(NamedTuple):
 
 
 class SpanBatch(Protocol):
-    """Finished spans as the native core hands them over."""
+    """Finished spans as the native core hands them over: to several exporters at once, so nobody changes them."""
 
     def __len__(self) -> int:
         """Return the number of spans."""
@@ -62,6 +64,14 @@ class SpanBatch(Protocol):
 
     def otlp(self) -> bytes:
         """Return the batch as one serialized ExportTraceServiceRequest; made without the GIL."""
+        ...
+
+    def form(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make()` returns, made once a batch and key, for whichever exporters ask for it."""
+        ...
+
+    def packed(self, plain: bytes, coding: str, compress: Callable[[bytes], bytes]) -> bytes:
+        """Return `plain`, one of the batch's forms, packed by `compress`: once for all who name the same coding."""
         ...
 
     def otlp_json(self) -> bytes:

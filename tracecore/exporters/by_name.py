@@ -55,7 +55,7 @@ def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> l
         try:
             exporters[key] = load_entry_point("opentelemetry_traces_exporter", name)()
         except Exception as fault:  # code of another package; the program must start without it
-            faults.append(f"{name}: {fault}")
+            faults.append(f"{name}: {fault}" if len(names) > 1 else str(fault))
     if faults:
         used = ",".join(exporters) or "no exporter"
         report("invalid_otel_traces_exporter", "OTEL_TRACES_EXPORTER=%r: %s; using %s", ",".join(names), "; ".join(faults), used)

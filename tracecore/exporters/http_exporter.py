@@ -33,7 +33,7 @@ import time
 from collections.abc import Mapping
 
 from tracecore.errors import ConfigurationError
-from tracecore.exporters import Outcome
+from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.compression import compressor
 from tracecore.exporters.http_connection import (
     TLS,
@@ -128,8 +128,8 @@ class HTTPExporter(RemoteExporter):
 
     # --- one attempt ------------------------------------------------------------------------------------------
 
-    def _pack(self, body: bytes) -> bytes:
-        return self._compress(body)
+    def _pack(self, batch: SpanBatch, body: bytes) -> bytes:
+        return batch.packed(body, self._compression, self._compress)
 
     def _attempt(self, body: bytes, n_spans: int, deadline: float) -> Outcome | Fault:
         reply = self._post(body, deadline)

@@ -135,8 +135,8 @@ class RemoteExporter:
         """Return the request's body.  May raise: the batch is lost then, under "encode"."""
         raise NotImplementedError
 
-    def _pack(self, body: bytes) -> bytes:
-        """Return the body as it is sent.  May raise: the batch is lost then, under "encode"."""
+    def _pack(self, batch: SpanBatch, body: bytes) -> bytes:
+        """Return the body of this batch as it is sent.  May raise: the batch is lost then, under "encode"."""
         return body
 
     def _attempt(self, body: bytes, n_spans: int, deadline: float) -> Outcome | Fault:
@@ -154,7 +154,7 @@ class RemoteExporter:
             encoded = self._encode(batch)
             if len(encoded) > self._max_request_bytes and n_spans > 1:
                 return self._export_parts(batch, n_spans, ceil(len(encoded) / self._max_request_bytes), deadline)
-            body = self._pack(encoded)
+            body = self._pack(batch, encoded)
         except Exception as error:  # noqa: BLE001 - out of memory, or a codec's own exception types
             return self._lost(n_spans, "encode", words(error))
         answer = self._deliver(body, n_spans, deadline)

@@ -10,7 +10,6 @@ from typing import Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.util.types import AnyValue
 
-from tracecore import __version__ as _OPENTELEMETRY_SDK_VERSION
 from tracecore.resource import (
     Attributes,
     HostResourceDetector,
@@ -30,6 +29,7 @@ from tracecore.sdk.environment_variables import (
     OTEL_RESOURCE_ATTRIBUTES,
     OTEL_SERVICE_NAME,
 )
+from tracecore.sdk.version import __version__ as _OPENTELEMETRY_SDK_VERSION
 
 __all__ = [
     "AnyValue",
