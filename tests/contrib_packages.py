@@ -150,7 +150,7 @@ CONTRIB: Final = (
 )
 
 CORE: Final = (
-    _core("opentelemetry-api", "opentelemetry-propagator-b3==1.45.1"),
+    _core("opentelemetry-api", "opentelemetry-propagator-b3==1.45.1", makes_spans=False),
     _core("opentelemetry-sdk", "psutil", "flaky", "opentelemetry-propagator-b3==1.45.1"),
     _core("opentelemetry-semantic-conventions", version=CONTRIB_RELEASE, makes_spans=False),
     _core("opentelemetry-test-utils", version=CONTRIB_RELEASE),
