@@ -350,7 +350,9 @@ def report(results: Sequence[Result], seconds: float) -> str:
     lines += ["", "## Tests whose outcome changes from run to run", ""]
     lines += [f"- {name} `{test}`: {what}" for name, test, what in unsteady] or ["None was seen in this run."]
     lines += ["", "## Packages of which nothing can run here", ""]
-    lines += [f"- {result.package.name} {result.package.version}: {result.trouble}" for result in results if not result.sdk.passed]
+    lines += [
+        f"- {result.package.name} {result.package.version}: {result.trouble}" for result in results if not result.sdk.passed
+    ]
     return "\n".join(lines) + "\n"
 
 

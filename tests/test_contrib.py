@@ -32,9 +32,7 @@ def checked(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[contrib
 @pytest.mark.parametrize(
     "package", [pytest.param(name, marks=() if name in CHOSEN else pytest.mark.upstream) for name in PACKAGES]
 )
-def test_what_passes_on_opentelemetry_sdk_passes_on_tracecore(
-    package: str, checked: dict[str, Future[contrib.Result]]
-) -> None:
+def test_what_passes_on_opentelemetry_sdk_passes_on_tracecore(package: str, checked: dict[str, Future[contrib.Result]]) -> None:
     result = checked[package].result()
     print(result)
     if result.fault and "CI" not in os.environ and package not in contrib_differences.CANNOT_RUN:
@@ -129,9 +127,7 @@ def test_a_test_that_only_the_sdk_passes_is_found(tmp_path: Path) -> None:
     assert "test_sdk_only: FAILS" in str(result)
 
 
-def test_a_reason_in_the_table_explains_a_test_that_only_the_sdk_passes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reason_in_the_table_explains_a_test_that_only_the_sdk_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(contrib.ALLOWED, "package::tests.test_it.TestIt::test_sdk_only", "because")
     monkeypatch.setitem(contrib.ALLOWED, "package::tests.test_it.TestIt::test_both", "of old")
     result = of(tmp_path, "    def test_sdk_only(self):\n        self.assertFalse(ON_TRACECORE)\n")
@@ -193,9 +189,7 @@ def test_a_package_whose_tests_make_no_span_is_not_good_unless_it_is_known(tmp_p
     assert result.is_good
 
 
-def test_a_package_where_nothing_passes_is_not_good_unless_it_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_where_nothing_passes_is_not_good_unless_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = of(tmp_path, "\nimport a_client_that_is_not_installed\n")
     assert not result.is_good
     assert "No module named 'a_client_that_is_not_installed'" in str(result)
