@@ -27,11 +27,18 @@ UNITS = {
     "account": ["clock", "wake"],
     "recorder": [],
     "annotations": ["record"],
+    "class_of_spans": [],
     "span": ["clock", "record"],
     "measured_span": ["clock", "record"],
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
     "tracer": ["clock"],
+    "patterns": ["base", "strings", "program", "regex", "match", "hmac"],
+    "redact": [
+        "base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac", "redact",
+    ],
+    "fold": ["base", "clock", "strings", "record", "ring", "batch", "program", "regex", "match", "fold"],
+    "drop": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "drop"],
     "adopt": ["record"],
 }
 

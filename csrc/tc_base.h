@@ -8,11 +8,18 @@
  *          <- ids            (the only unit with state of its own: per-thread
  *                             generators and the fork generation)
  *          <- strings        interned strings: id -> bytes
+ *          <- program        regular expressions as steps
+ *               <- regex     those steps taken over a text
+ *               strings, regex <- match     sets of patterns over keys and names
+ *          <- hmac           values that nobody can read but that still compare
  *          <- record         one span as contiguous bytes
  *               <- ring      records in flight from the span path to the worker
  *                    <- batch     records taken out of the ring
  *          <- pb             protobuf primitives
  *               strings, batch, pb <- otlp
+ *               batch, match, hmac, pb <- redact    attributes dropped, hashed, replaced, renamed
+ *               batch, match <- drop                spans taken out by rules
+ *               batch, match <- fold                equal siblings as one
  *               <- json      JSON primitives
  *                    <- otlp_json  a request of protobuf as JSON
  *          <- histogram      durations in exponential buckets

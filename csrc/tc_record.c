@@ -42,6 +42,17 @@ int tc_item_next(const uint8_t **at, const uint8_t *end, tc_item *item) {
     return 1;
 }
 
+uint32_t tc_decimal(uint64_t word, uint8_t out[TC_DECIMAL_BYTES]) {
+    uint64_t n = (int64_t)word < 0 ? 0 - word : word;
+    uint8_t digits[TC_DECIMAL_BYTES];
+    uint32_t length = 0, at = 0;
+    do digits[length++] = (uint8_t)('0' + n % 10);
+    while ((n /= 10) != 0);
+    if ((int64_t)word < 0) out[at++] = '-';
+    while (length != 0) out[at++] = digits[--length];
+    return at;
+}
+
 /* ---- drafts ----------------------------------------------------------------- */
 
 static void reset(tc_draft *d) {

@@ -129,6 +129,11 @@ typedef struct tc_item {
  * that no writer of ours makes (then *at is unchanged). Never reads past `end`. */
 int tc_item_next(const uint8_t **at, const uint8_t *end, tc_item *item);
 
+#define TC_DECIMAL_BYTES 20u
+
+/* The decimal digits of a TC_INT's word, with a sign where it is negative; returns how many. */
+uint32_t tc_decimal(uint64_t word, uint8_t out[TC_DECIMAL_BYTES]);
+
 /* ---- a record being written ------------------------------------------------ */
 
 #define TC_DRAFT_INLINE_BYTES 640u        /* head and about ten attributes without a malloc */

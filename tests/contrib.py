@@ -39,7 +39,7 @@ from pathlib import Path
 from threading import Lock
 from xml.etree import ElementTree
 
-from contrib_differences import ALLOWED, CANNOT_RUN
+from contrib_differences import ALLOWED, CANNOT_RUN, UNSTEADY
 from contrib_environments import CannotInstallError, interpreter, sdist, tracecore_path
 from contrib_packages import CONTRIB_RELEASE, EVERYTHING, PACKAGES, PROVIDER, SDK, Package, named
 
@@ -189,6 +189,9 @@ def run(result: Result, archive: Path, python: Path, ours: Path) -> Result:
         result.sdk = once(None)
         if result.sdk.passed:
             result.tracecore = {plugin: once(plugin) for plugin in package.plugins}
+            for test in result.unexplained:
+                if (why := UNSTEADY.get(f"{package.name}::{test}")) is not None:
+                    result.unsteady[test] = why
             if result.unexplained:
                 _again(result, once)
     result.run_s = time.monotonic() - started

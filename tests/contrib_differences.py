@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
+from contrib_packages import SDK
 from sdk_differences import SDK_DIFFERENCES
 
-ALLOWED: Final[dict[str, str]] = {**SDK_DIFFERENCES}
+ALLOWED: Final[dict[str, str]] = {
+    **SDK_DIFFERENCES,
+    "opentelemetry-instrumentation-grpc::tests.test_client_interceptor.TestClientProto::test_client_interceptor_falsy_response": (
+        "puts a mock in the place of the method `end` of opentelemetry.sdk.trace.Span and counts its calls; a `with` block "
+        "of tracecore ends its span in C"
+    ),
+}
 """Tests that pass on opentelemetry-sdk and need not pass on tracecore.
 
 "package::class::test" -> the reason: an entry of docs/differences.md, or which private attribute of the SDK is reached into.
 """
 
-CANNOT_RUN: Final[dict[str, str]] = {}
+UNSTEADY: Final[dict[str, str]] = {
+    "opentelemetry-instrumentation-flask::tests.test_programmatic.TestProgrammatic::test_flask_metric_values": (
+        "compares two readings of the clock within 10 ms"
+    ),
+}
+"""Tests that fail on a busy machine, whatever they run on, and why. Only where the reason can be read in the test itself."""
+
+CANNOT_RUN: Final[dict[str, str]] = {
+    "opentelemetry-exporter-gcp-trace": "imports test_common, which is in its repository but not in its distribution",
+    "opentelemetry-instrumentation-elasticsearch": f"there is no release that goes with opentelemetry-sdk {SDK}",
+    "opentelemetry-instrumentation-mysqlclient": "building mysqlclient needs Debian's default-libmysqlclient-dev and pkg-config",
+    "opentelemetry-test-utils": "there are no tests in its distribution",
+}
 """Packages of which no test passes on opentelemetry-sdk either, and why. They are tried all the same."""

@@ -52,7 +52,7 @@ def test_the_list_has_every_instrumentation_that_the_release_knows() -> None:
 
 
 def test_every_reason_belongs_to_a_package_of_the_list() -> None:
-    for key, reason in contrib_differences.ALLOWED.items():
+    for key, reason in (*contrib_differences.ALLOWED.items(), *contrib_differences.UNSTEADY.items()):
         package, _, test = key.partition("::")
         assert package in PACKAGES and "::" in test and reason, key
     assert set(contrib_differences.CANNOT_RUN) <= set(PACKAGES)
@@ -155,6 +155,12 @@ def test_with_every_class_replaced_the_tests_see_nothing_of_the_sdks_tracing(tmp
 def test_a_test_that_fails_on_the_sdk_too_when_run_again_is_unsteady(tmp_path: Path) -> None:
     result = of(tmp_path, "    def test_once(self):\n        self.assertEqual(nth_run(), 1)\n")
     assert result.is_good and names(list(result.unsteady)) == ["test_once"]
+
+
+def test_a_test_that_is_known_to_be_unsteady_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(contrib.UNSTEADY, "package::tests.test_it.TestIt::test_clocks", "reads two clocks")
+    result = of(tmp_path, "    def test_clocks(self):\n        self.assertFalse(ON_TRACECORE)\n")
+    assert result.is_good and "test_clocks: unsteady, reads two clocks" in str(result)
 
 
 def test_a_test_that_fails_once_on_tracecore_is_listed_as_unsteady(tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,12 +95,22 @@ WRONG: list[tuple[str, str, str, tuple[str, ...], dict[str, str]]] = [
     ("OTEL_TRACES_EXPORTER", "nobodys", "using no exporter", NOT_BY_HAND, {}),
     ("OTEL_TRACES_EXPORTER", "nobodys,console,either", "using console", NOT_BY_HAND, {}),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "nope", "using 'http://localhost:4318/v1/traces'", NOT_BY_HAND, {}),
-    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "nope", "using 'http://h/v1/traces'", NOT_BY_HAND, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h"}),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "nope",
+        "using 'http://h/v1/traces'",
+        NOT_BY_HAND,
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h"},
+    ),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "soap", "using 'http/protobuf'", NOT_BY_HAND, {}),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "using 10.0", NOT_BY_HAND, {}),
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "using 'none'", NOT_BY_HAND, {}),
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere", "using no exporter", NOT_BY_HAND, HTTPS),
     ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/nowhere", "using no exporter", NOT_BY_HAND, HTTPS),
+    ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "nope", "using", NOT_BY_HAND, {"OTEL_TRACES_EXPORTER": "zipkin"}),
+    ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "soon", "using", NOT_BY_HAND, {"OTEL_TRACES_EXPORTER": "zipkin"}),
+    ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "x", "using", NOT_BY_HAND, {"OTEL_TRACES_EXPORTER": "jaeger"}),
+    ("OTEL_EXPORTER_JAEGER_PROTOCOL", "x", "using", NOT_BY_HAND, {"OTEL_TRACES_EXPORTER": "jaeger"}),
     ("OTEL_PYTHON_ID_GENERATOR", "nobodys", "using random", NOT_BY_HAND, {}),
     ("OTEL_PYTHON_TRACER_CONFIGURATOR", "nobodys", "using all tracers", NOT_BY_HAND, {}),
     ("OTEL_LOG_LEVEL", "loud", "using the level that is set", NOT_BY_HAND, {}),
@@ -177,7 +185,7 @@ def test_right_values_count_in_every_way(way: str, monkeypatch: pytest.MonkeyPat
         limits.max_events, limits.max_links, limits.max_event_attributes, limits.max_link_attributes,
     ] == [11, 12, 13, 14, 15, 16, 17, 18]  # fmt: skip
     (pipeline,) = provider._pipelines
-    assert type(getattr(pipeline.exporter, "wrapped")).__name__ == ("InMemorySpanExporter" if way == "by_hand" else "ConsoleSpanExporter")
+    assert type(pipeline.exporter.wrapped).__name__ == ("InMemorySpanExporter" if way == "by_hand" else "ConsoleSpanExporter")
     assert caplog.records == []
 
 

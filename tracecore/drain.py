@@ -144,7 +144,7 @@ class Drain:
                     else:
                         written = queue.begin_drain()
                         self._take_until(lambda to=written: queue.n_taken >= to)  # type: ignore[misc]
-                        self._finish()
+                        self._expire()
                         due = time.monotonic() + self.settings[2]
                 except _Relieved:
                     relieved = True
@@ -225,12 +225,19 @@ class Drain:
         elif self._passed < self.queue.n_taken:
             self._hand_on(None, self.queue.n_taken)
 
-    def _pass_on(self, batch: Batch, *, finishing: bool = False) -> None:
+    def _expire(self) -> None:
+        """Hand on what the stages need not hold back any longer."""
+        if self.stages.n_held:
+            self._pass_on(Batch(self._origin), expiring=True)
+        elif self._passed < self.queue.n_taken:
+            self._hand_on(None, self.queue.n_taken)
+
+    def _pass_on(self, batch: Batch, *, finishing: bool = False, expiring: bool = False) -> None:
         """Pass a batch through the stages and on to the exporters."""
         self._process_end.listen()  # again: servers may be imported after the first span
         position = self.queue.n_taken
         if self.stages:
-            removed, may_go_on = self.stages.run(batch, finishing=finishing)
+            removed, may_go_on = self.stages.run(batch, finishing=finishing, expiring=expiring)
             for pipeline in self._served:
                 pipeline.account.pass_stages(removed, self.stages.n_held)
                 if not may_go_on:

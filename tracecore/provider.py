@@ -215,6 +215,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         meter_provider: Any = None,
         _tracer_configurator: TracerConfigurator | None = None,
         _disabled: bool | None = None,
+        _process_dependent: Callable[[], Any] = resource.process_dependent,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -242,9 +243,12 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._pipelines: list[Pipeline] = []  # in the order in which their exporters were added
         self._measuring_drain: Drain | None = None  # the one that ends nowhere, if it came to that
         self._staged: tuple[Any, ...] = ()  # processors with attach_stage
+        self._sees_unredacted: str | None = None  # the first processor that runs before every stage
+        self._told_of_bypass = False
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
         # A configuration file decides this without the variable.
         self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
+        self._process_dependent = _process_dependent
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
         self._recorder.shown_processor = self._active_span_processor
@@ -327,6 +331,8 @@ class TracerProvider(StandIn, ApiTracerProvider):
             self._fed += (span_processor,)
         self._active_span_processor.add_span_processor(_with_every_hook(span_processor))
         self._recorder.set_processor(self._active_span_processor)
+        self._sees_unredacted = self._sees_unredacted or type(span_processor).__name__
+        self._tell_of_bypass()
 
     def add_exporter(
         self,
@@ -375,6 +381,14 @@ class TracerProvider(StandIn, ApiTracerProvider):
                 self._measuring_drain = self._drains[0]
                 self._measuring_drain.add_stage(EndOfTheLine)
             self._recorder.measure_with(self._drains[0].queue)
+        self._tell_of_bypass()
+
+    def _tell_of_bypass(self) -> None:
+        """Say once that a processor on the calling thread sees what a stage hides from the exporters."""
+        hides = any(getattr(processor, "hides_values", False) for processor in self._staged)
+        if hides and self._sees_unredacted is not None and not self._told_of_bypass:
+            self._told_of_bypass = True
+            report("redaction_bypassed", "%s gets spans when they end, before they are redacted", self._sees_unredacted)
 
     def _attach_stage(self, processor: Any, drain: Drain, *, first: bool) -> None:
         drain.add_stage(lambda: processor.attach_stage(self._origin, first=first))
@@ -419,7 +433,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         for drain in self._drains:
             drain.reset_in_child()
         if not self._is_shut_down:
-            self._update_resource(resource.process_dependent())
+            self._update_resource(self._process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.
         self._recorder.reset_in_child()
         self._generation = fork_generation()

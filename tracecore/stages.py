@@ -50,7 +50,8 @@ class Stage(Protocol):
         """Add what is still held back to the batch, which has been processed.
 
         Called at force_flush and shutdown, before an exporter joins or leaves, and once every export delay, so nothing
-        is held longer than that for want of spans.
+        is held longer than that for want of spans. A stage that knows by itself how long it may hold a span has
+        `expire(batch)` as well, which is called once every export delay instead.
         """
         ...
 
@@ -92,8 +93,8 @@ class Stages:
                     stages.add(_Missing())
         return stages
 
-    def run(self, batch: Batch, *, finishing: bool = False) -> tuple[dict[str, int], bool]:
-        """Pass the batch through every stage; `finishing`: with what each holds back.
+    def run(self, batch: Batch, *, finishing: bool = False, expiring: bool = False) -> tuple[dict[str, int], bool]:
+        """Pass the batch through every stage; `finishing`: with what each holds back; `expiring`: with what is due of it.
 
         Returns how many spans were taken out, by reason, and whether the batch may go on. Raises: nothing.
         """
@@ -101,9 +102,9 @@ class Stages:
         may_go_on = True
         for place in self._places:
             n = len(batch) + place.n_held
-            if n == 0 or (len(batch) == 0 and not finishing):
+            if n == 0 or (len(batch) == 0 and not (finishing or expiring)):
                 continue
-            went_well = place.run(batch, finishing)
+            went_well = place.run(batch, finishing, expiring)
             n -= len(batch) + place.n_held
             if n:
                 removed[place.reason] = removed.get(place.reason, 0) + n
@@ -137,15 +138,18 @@ class _Place:
         self.n_held = 0
         self.n_written_off = 0
 
-    def run(self, batch: Batch, finishing: bool) -> bool:
+    def run(self, batch: Batch, finishing: bool, expiring: bool) -> bool:
         stage = self.stage
+        give_back = getattr(stage, "finish", None) if finishing or expiring else None
+        if expiring:
+            give_back = getattr(stage, "expire", give_back)
         went_well = True
         try:
             if len(batch):
                 stage.process(batch)
-            if finishing and (finish := getattr(stage, "finish", None)) is not None:
+            if give_back is not None:
                 batch.settle()
-                finish(batch)
+                give_back(batch)
         except BaseException as fault:
             went_well = False
             report("stage_error", "%s failed: %s", type(stage).__name__, words(fault))

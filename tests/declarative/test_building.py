@@ -256,7 +256,10 @@ def test_every_sampler_is_the_one_opentelemetry_sdk_makes(
 ) -> None:
     import json
 
-    data = {"file_format": "1.0", "tracer_provider": {"sampler": sampler, "processors": [{"simple": {"exporter": {"console": None}}}]}}
+    data = {
+        "file_format": "1.0",
+        "tracer_provider": {"sampler": sampler, "processors": [{"simple": {"exporter": {"console": None}}}]},
+    }
     file = tmp_path_factory.mktemp("files") / "a.json"
     file.write_text(json.dumps(data))
     parts = load(str(file))
@@ -310,7 +313,10 @@ def test_always_record_and_probability_are_there_too(tmp_path: Path) -> None:
     sampler = parts_of(tmp_path, TRACER_PROVIDER + "  sampler: {probability/development: {ratio: 0.5}}").sampler
     kept = [sampler.should_sample(None, n << 48, "a").decision.is_sampled() for n in range(0, 256, 16)]
     assert kept == [False] * 8 + [True] * 8  # the low 56 bits as a number against the threshold
-    (fault,) = faults_of(tmp_path, TRACER_PROVIDER + "  sampler: {jaeger_remote/development: {endpoint: 'http://a', initial_sampler: {always_on: }}}")
+    (fault,) = faults_of(
+        tmp_path,
+        TRACER_PROVIDER + "  sampler: {jaeger_remote/development: {endpoint: 'http://a', initial_sampler: {always_on: }}}",
+    )
     assert fault.endswith("no installed package offers the sampler jaeger_remote")
 
 
@@ -385,12 +391,15 @@ def test_an_extension_that_raises_is_a_fault_at_its_place(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("installed")
 def test_an_installed_jaeger_remote_sampler_gets_its_settings_as_the_variable_has_them(tmp_path: Path) -> None:
-    text = TRACER_PROVIDER + """  sampler:
+    text = (
+        TRACER_PROVIDER
+        + """  sampler:
     jaeger_remote/development:
       endpoint: http://jaeger:14250
       interval: 5000
       initial_sampler: {trace_id_ratio_based: {ratio: 0.25}}
 """
+    )
     sampler = parts_of(tmp_path, text).sampler
     assert sampler.arguments == ("endpoint=http://jaeger:14250,pollingIntervalMs=5000,initialSamplingRate=0.25",)
 
@@ -405,12 +414,15 @@ def test_propagators_are_none_without_their_section_and_each_once_with_it(tmp_pa
 
 
 def test_tracers_are_switched_by_name(tmp_path: Path) -> None:
-    text = TRACER_PROVIDER + """  tracer_configurator/development:
+    text = (
+        TRACER_PROVIDER
+        + """  tracer_configurator/development:
     default_config: {enabled: false}
     tracers:
       - {name: "shop.*", config: {enabled: true}}
       - {name: "exact", config: {}}
 """
+    )
     file = write(tmp_path, text)
     mine, theirs = provider_of(load(file)), of_sdk(file)
     for name in ("shop.a", "shop", "exact", "Exact", "other"):
@@ -546,9 +558,7 @@ MOUNTINFO = "1 2 0:1 /var/lib/docker/containers/" + "c" * 64 + "/hostname /etc/h
         ({}, None),
     ],
 )
-def test_the_container_is_found_where_the_kernel_shows_it(
-    tmp_path: Path, files_: dict[str, str], container: str | None
-) -> None:
+def test_the_container_is_found_where_the_kernel_shows_it(tmp_path: Path, files_: dict[str, str], container: str | None) -> None:
     for name, content in files_.items():
         (tmp_path / name).write_text(content)
     found = ContainerResourceDetector(proc=str(tmp_path)).detect().attributes

@@ -59,7 +59,12 @@ def warnings_of(ended: Ended) -> list[str]:
 @pytest.mark.parametrize("way", ["instrument", "tracer_provider", "init", "init_by_variable"])
 def test_each_way_to_name_a_file(way: str, receiver: Receiver, tmp_path: Path) -> None:
     file = write(tmp_path, FILE)
-    variables = {"OTEL_CONFIG_FILE": file, "ENDPOINT": receiver.endpoint, "OTEL_SERVICE_NAME": "not-this", "OTEL_PROPAGATORS": "baggage"}
+    variables = {
+        "OTEL_CONFIG_FILE": file,
+        "ENDPOINT": receiver.endpoint,
+        "OTEL_SERVICE_NAME": "not-this",
+        "OTEL_PROPAGATORS": "baggage",
+    }
     if way == "instrument":
         ended = instrumented(tmp_path, PROGRAM, **variables)
     elif way == "tracer_provider":
@@ -100,7 +105,10 @@ def test_a_faulty_file_of_the_environment_lets_the_program_run_untraced_and_says
 def test_a_faulty_file_that_the_code_names_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, "disabled: maybe")
     ended = run(f"import tracecore; tracecore.init(config_file={file!r})", code=1)
-    assert ended.err.splitlines()[-1] == f"tracecore.declarative.faults.ConfigurationFileError: {file}: disabled='maybe' (line 2): expected true or false"
+    assert (
+        ended.err.splitlines()[-1]
+        == f"tracecore.declarative.faults.ConfigurationFileError: {file}: disabled='maybe' (line 2): expected true or false"
+    )
     ended = run(f"import tracecore; tracecore.init(service='a', config_file={file!r})", code=1)
     assert "expected no other argument beside it, but got service" in ended.err.splitlines()[-1]
 
@@ -187,6 +195,44 @@ print(json.dumps([logging.getLogger(name).level for name in ("tracecore", "opent
 def test_a_program_without_a_file_does_not_load_the_schema() -> None:
     program = "import tracecore, json, sys; tracecore.init(); print(json.dumps([m for m in sys.modules if 'declarative' in m or m == 'yaml']))"
     assert run(program, OTEL_TRACES_EXPORTER="none").answer == []
+
+
+def test_a_forked_child_asks_the_detectors_of_the_file_again_and_no_others(tmp_path: Path) -> None:
+    text = """
+    resource:
+      attributes: [{name: process.owner, value: mine}]
+      detection/development:
+        attributes: {included: ["process.*"], excluded: [process.parent_pid]}
+        detectors: [{process: }]
+    """ + TRACER_PROVIDER.replace("\n", "\n    ")
+    program = """
+import json, os, tracecore
+provider = tracecore.init()
+before = dict(provider.resource.attributes)
+if os.fork() == 0:
+    after = dict(provider.resource.attributes)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    print(json.dumps([sorted(changed), after["process.pid"] == os.getpid(), after["process.owner"]]), flush=True)
+    os._exit(0)
+os.wait()
+"""
+    ended = run(program, OTEL_CONFIG_FILE=write(tmp_path, text), OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="nobodys,host")
+    assert ended.answer == [["process.pid"], True, "mine"]
+    assert ended.err == ""
+
+
+def test_without_the_package_that_builds_them_metrics_and_logs_are_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tracecore import other_signals
+    from tracecore.errors import reset_reports
+
+    reset_reports()
+    monkeypatch.setattr(other_signals, "_has_file_configuration", lambda: False)
+    other_signals.set_up_from_file({"file_format": "1.0", "meter_provider": {}, "logger_provider": {}}, {}, "")
+    (record,) = caplog.records
+    assert "meter_provider and logger_provider: set up by opentelemetry-sdk, which needs its own package" in record.getMessage()
+    assert other_signals.file_faults({}) is None
 
 
 # --- the command --------------------------------------------------------------------------------------------------

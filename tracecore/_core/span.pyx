@@ -12,12 +12,10 @@ Threads: any, under the GIL, which is also what makes the draft's one writer.
 """
 
 cimport cython
-from cpython.dict cimport PyDict_Size
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-import sys
 from types import MappingProxyType
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
@@ -26,11 +24,11 @@ from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
 from tracecore._core.annotations cimport exception_type_name, is_valid_link, put_rare, write_event, write_link
+from tracecore._core.class_of_spans cimport class_of_spans
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport make_span_context
 from tracecore.errors import report
-from tracecore.sdk_classes import of_core
 
 cdef extern from *:
     """
@@ -192,25 +190,6 @@ cdef PassedOnSpan new_passed_on_span(object context):
     cdef PassedOnSpan span = PassedOnSpan.__new__(PassedOnSpan)
     span.made_context = context
     return span
-
-
-# ---- what isinstance() is told of a span: tracecore.sdk_classes ------------------------------------
-
-cdef dict MODULES = sys.modules
-cdef Py_ssize_t n_modules_seen = -1  # how many there were when the answer below was found
-cdef object class_of_spans = None
-
-
-cdef object learn_class():
-    """What `Span.__class__` is with the modules that are loaded now."""
-    global n_modules_seen, class_of_spans
-    cdef Py_ssize_t n = PyDict_Size(MODULES)
-    module = MODULES.get("opentelemetry.sdk.trace")
-    found = Span if module is None else of_core(module, "_Span", Span)
-    if found is None:  # the module is still being imported: look again the next time
-        return Span
-    n_modules_seen, class_of_spans = n, found
-    return found
 
 
 @cython.final
@@ -438,11 +417,7 @@ cdef class Span(SpanBase):
 
     @property
     def __class__(self):
-        # Every isinstance(span, opentelemetry.trace.Span) asks for it, so a look into sys.modules would be felt.
-        # Its size is enough: that package cannot come or go without changing it.
-        if tc.TC_LIKELY(PyDict_Size(MODULES) == n_modules_seen):
-            return class_of_spans
-        return learn_class()
+        return class_of_spans(Span)
 
     def is_recording(self) -> bool:
         return not self.ended

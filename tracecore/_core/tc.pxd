@@ -149,6 +149,107 @@ cdef extern from "tc_batch.h" nogil:
     uint64_t tc_batch_held_bytes(const tc_batch *batch)
 
 
+cdef extern from "tc_program.h" nogil:
+    const uint32_t TC_REGEX_IGNORE_CASE, TC_REGEX_DOT_ALL, TC_REGEX_MULTILINE
+    ctypedef struct tc_regex_fault:
+        uint32_t at
+        const char *reason
+
+
+cdef extern from "tc_regex.h" nogil:
+    ctypedef struct tc_regex:
+        pass
+    tc_regex *tc_regex_new(const uint8_t *pattern, uint32_t n, uint32_t flags, tc_regex_fault *fault)
+    void tc_regex_free(tc_regex *regex)
+    bint tc_regex_search(tc_regex *regex, const uint8_t *text, uint32_t n)
+    bint tc_regex_find(tc_regex *regex, const uint8_t *text, uint32_t n, uint32_t at, uint32_t *start, uint32_t *end,
+                       uint64_t *n_read)
+
+
+cdef extern from "tc_match.h" nogil:
+    const uint32_t TC_MATCH_MAX_BITS
+    ctypedef enum tc_pattern_kind:
+        TC_EXACT, TC_GLOB, TC_REGEX
+    ctypedef struct tc_match:
+        uint32_t n
+    void tc_match_init(tc_match *match)
+    void tc_match_clear(tc_match *match)
+    void tc_match_forget(tc_match *match)
+    bint tc_match_add(tc_match *match, uint32_t bit, tc_pattern_kind kind, const uint8_t *pattern, uint32_t n,
+                      uint32_t flags, tc_regex_fault *fault)
+    uint64_t tc_match_bytes(tc_match *match, const uint8_t *bytes, uint32_t n)
+
+
+cdef extern from "tc_hmac.h" nogil:
+    const uint32_t TC_SHA256_BYTES
+    ctypedef struct tc_hmac_key:
+        pass
+    void tc_hmac_key_init(tc_hmac_key *key, const uint8_t *bytes, uint64_t n)
+    void tc_hmac(const tc_hmac_key *key, const uint8_t *message, uint64_t n, uint8_t *out)
+
+
+cdef extern from "tc_redact.h" nogil:
+    ctypedef enum tc_redact_action:
+        TC_REDACT_KEEP, TC_REDACT_DROP, TC_REDACT_HASH, TC_REDACT_REPLACE, TC_REDACT_RENAME, TC_REDACT_TRUNCATE
+    ctypedef struct tc_redact_rule:
+        uint32_t key_id
+        uint32_t n_characters
+        tc_hmac_key key
+    ctypedef struct tc_redact:
+        tc_redact_rule rules[63]
+        uint32_t n
+        bint names
+        tc_draft_pool pool
+        uint64_t n_spans
+        uint64_t n_stripped
+    void tc_redact_init(tc_redact *redact)
+    void tc_redact_clear(tc_redact *redact)
+    bint tc_redact_add(tc_redact *redact, tc_redact_action action, const uint8_t *values, uint32_t n_values,
+                       uint32_t flags, const uint8_t *text, uint32_t n_text, tc_regex_fault *fault)
+    bint tc_redact_add_keys(tc_redact *redact, tc_pattern_kind kind, const uint8_t *pattern, uint32_t n, uint32_t flags,
+                            tc_regex_fault *fault)
+    void tc_redact_batch(tc_redact *redact, tc_batch *batch, const tc_strings *strings)
+    tc_draft *tc_redact_items(tc_redact *redact, const uint8_t *items, uint32_t n_bytes, const tc_strings *strings)
+
+
+cdef extern from "tc_fold.h" nogil:
+    const char *TC_FOLD_COUNT
+    const char *TC_FOLD_TOTAL_NS
+    const char *TC_FOLD_MIN_NS
+    const char *TC_FOLD_MAX_NS
+    ctypedef struct tc_fold_names:
+        uint32_t count, total_ns, min_ns, max_ns
+    ctypedef struct tc_fold:
+        uint32_t threshold
+        uint64_t hold_ns, max_bytes
+        uint32_t max_groups, max_parents
+        tc_fold_names names
+        tc_match keys
+        bint by_all_attributes
+        uint64_t n_bytes, n_held, n_folded, n_passed
+    tc_status tc_fold_open(tc_fold *fold)
+    void tc_fold_clear(tc_fold *fold)
+    void tc_fold_batch(tc_fold *fold, tc_batch *batch, const tc_strings *strings, uint64_t now_ns)
+    tc_status tc_fold_release(tc_fold *fold, tc_batch *batch, uint64_t now_ns)
+
+
+cdef extern from "tc_drop.h" nogil:
+    ctypedef struct tc_drop:
+        uint32_t n
+        tc_match scopes
+    void tc_drop_init(tc_drop *drop)
+    void tc_drop_clear(tc_drop *drop)
+    bint tc_drop_add(tc_drop *drop, uint8_t kinds, uint8_t statuses, uint64_t under_ns, tc_regex_fault *fault)
+    bint tc_drop_add_name(tc_drop *drop, tc_pattern_kind kind, const uint8_t *pattern, uint32_t n, uint32_t flags,
+                          tc_regex_fault *fault)
+    bint tc_drop_add_scope(tc_drop *drop, tc_pattern_kind kind, const uint8_t *pattern, uint32_t n, uint32_t flags,
+                           tc_regex_fault *fault)
+    bint tc_drop_add_attribute(tc_drop *drop, tc_pattern_kind key_kind, const uint8_t *key, uint32_t n_key,
+                               uint32_t key_flags, tc_pattern_kind value_kind, const uint8_t *value, uint32_t n_value,
+                               uint32_t value_flags, tc_regex_fault *fault)
+    uint32_t tc_drop_batch(tc_drop *drop, tc_batch *batch, const tc_strings *strings, const tc_strings *scopes)
+
+
 cdef extern from "tc_pb.h" nogil:
     ctypedef struct tc_bytes:
         uint8_t *data

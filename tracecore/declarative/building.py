@@ -80,6 +80,8 @@ class Parts(Struct, kw_only=True):
     log_level: int | None
     has_tracer_provider: bool
     resource: Resource
+    process_dependent: Callable[[], Resource]
+    """What of the resource is to be asked again in a forked child."""
     propagator: Any
     sampler: Any = None
     limits: SpanLimits | None = None
@@ -128,6 +130,7 @@ def provider_of(parts: Parts) -> TracerProvider:
         span_limits=parts.limits or _limits(schema.SpanLimits(), None),
         _tracer_configurator=parts.tracer_configurator,
         _disabled=is_disabled,
+        _process_dependent=parts.process_dependent,
     )
     for each in parts.processors:
         if isinstance(each, BatchOf):
@@ -169,16 +172,18 @@ class _Building:
 
     def parts(self, data: dict[str, Any]) -> Parts:
         configuration = self._configuration
+        resource, process_dependent = resource_of(
+            None if configuration.resource is UNSET else configuration.resource,
+            self._validation.sources.get,
+            self._fault,
+        )
         parts = Parts(
             file=self._file,
             is_disabled=configuration.disabled is True,
             log_level=None if configuration.log_level is None else LEVELS[configuration.log_level.rstrip("234")],
             has_tracer_provider=configuration.tracer_provider is not UNSET,
-            resource=resource_of(
-                None if configuration.resource is UNSET else configuration.resource,
-                self._validation.sources.get,
-                self._fault,
-            ),
+            resource=resource,
+            process_dependent=process_dependent,
             propagator=self._propagator(),
             instrumentation=self._instrumentation(),
             remarks=self._validation.remarks,

@@ -19,6 +19,8 @@ from tracecore.entry_point import load_entry_point
 __all__ = ["OURS", "processor"]
 
 OURS: Final[dict[str, tuple[str, str]]] = {
+    "tracecore/dropping": ("tracecore.declarative.rules", "dropping"),
+    "tracecore/redaction": ("tracecore.declarative.rules", "redaction"),
     "tracecore/span_metrics": ("tracecore.processors.span_metrics", "SpanMetrics"),
 }
 """Name in the file -> (module, callable)."""

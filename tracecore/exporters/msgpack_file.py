@@ -22,7 +22,8 @@ in MessagePack and are extensions: type 1 is an integer beyond 64 bits (two's co
 with lone surrogates (UTF-8 with the surrogates' own three bytes; in a key they become U+FFFD).
 
 A process that is killed in the middle of a write leaves half a record.  Writers append behind it; `read` passes over
-it and goes on at the next record that begins as one and is whole.
+it and goes on at the next record that begins as one and is whole.  (Where an attribute of the torn record held a whole
+record in its bytes, that one is read.)
 
 Source: MessagePack specification; specification, trace/api.md for the fields' names.
 """
@@ -53,6 +54,14 @@ _TEXT: Final = 2
 _START: Final = re.compile(rb"\xde[\x00-\xff]{2}\xa8trace_id\xc4\x10")
 """How a record begins: a map of more than 15 keys, the first of them trace_id, with 16 bytes."""
 _N_START_BYTES: Final = 14
+
+_KEYS: Final = frozenset(
+    (
+        "trace_id span_id parent_span_id parent_is_remote trace_state trace_flags name kind start_time_unix_nano"
+        " end_time_unix_nano status_code status_message attributes dropped_attributes_count events dropped_events_count"
+        " links dropped_links_count scope resource"
+    ).split()
+)
 
 _MAX_STARTS_IN_A_RECORD: Final = 64
 """Attributes may hold the same bytes, so a record may go on behind them; this many are tried before it is given up."""
@@ -215,7 +224,13 @@ def _whole(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> dict[str, Any]
         # The next record may have been torn before it could be told to be one: a map's first byte and a few behind it.
         at = data.rfind(b"\xde", max(len(data) - _N_START_BYTES + 1, 1))
         return None if at < 0 else _whole(decoder, data[:at])
-    return record if isinstance(record, dict) and "resource" in record else None
+    if not isinstance(record, dict) or not record.keys() >= _KEYS:
+        return None
+    resource = record["resource"]
+    # Of a record that was torn before its last value, or that value's own last, the next record would be that value.
+    if not isinstance(resource, dict) or not isinstance(resource.get("schema_url", 0), (str, type(None))):
+        return None
+    return record
 
 
 def _from_extension(code: int, data: memoryview) -> Any:

@@ -97,6 +97,9 @@ class OTLPGRPCExporter(RemoteExporter):
     Threads: as RemoteExporter.  Fork: may be used on both sides, see the head of this file.
     """
 
+    component_type = "otlp_grpc_span_exporter"
+    """Its otel.component.type in tracecore.self_metrics."""
+
     def __init__(
         self,
         endpoint: str = DEFAULT_GRPC_ENDPOINT,
@@ -138,6 +141,11 @@ class OTLPGRPCExporter(RemoteExporter):
         self._options = list(options.items())
         self._channel: Any = None
         self._call: Any = None
+
+    @property
+    def endpoint(self) -> str:
+        """Where requests go, without credentials."""
+        return self._shown
 
     def __repr__(self) -> str:
         return f"<OTLPGRPCExporter {self._shown} compression={self._compression}>"

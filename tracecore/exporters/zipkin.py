@@ -68,6 +68,9 @@ class ZipkinExporter(HTTPExporter):
     The other arguments, faults and threads: as HTTPExporter.
     """
 
+    component_type = "zipkin_http_span_exporter"
+    """Its otel.component.type in tracecore.self_metrics."""
+
     _format = "Zipkin"
     _content_type = "application/json"
 

@@ -1,0 +1,23 @@
+EXACT: int
+GLOB: int
+REGEX: int
+IGNORE_CASE: int
+DOT_ALL: int
+MULTILINE: int
+MAX_RULES: int
+
+class PatternFault(ValueError):
+    at: int
+    reason: str
+    def __init__(self, at: int, reason: str) -> None: ...
+
+class Pattern:
+    def __init__(self, kind: int, pattern: bytes, flags: int = 0) -> None: ...
+    def matches(self, text: bytes) -> bool: ...
+
+class Regex:
+    def __init__(self, pattern: bytes, flags: int = 0) -> None: ...
+    def search(self, text: bytes) -> bool: ...
+    def find(self, text: bytes, at: int = 0) -> tuple[int, int] | None: ...
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes: ...
