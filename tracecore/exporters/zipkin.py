@@ -37,7 +37,7 @@ from tracecore.exporters.non_otlp import dropped_tags, json_text, microseconds, 
 from tracecore.exporters.variables import Variables, read_endpoint
 from tracecore.readable_span import Event, ReadableSpan
 
-__all__ = ["ZipkinExporter", "from_environment", "zipkin_span"]
+__all__ = ["ZipkinExporter", "from_environment", "settings", "zipkin_span"]
 
 DEFAULT_ENDPOINT = "http://localhost:9411/api/v2/spans"
 DEFAULT_TIMEOUT_S = 10.0
@@ -207,9 +207,15 @@ def _sound(value: Any) -> Any:
 
 
 def from_environment(environment: Mapping[str, str]) -> ZipkinExporter:
-    """Return the exporter that OTEL_EXPORTER_ZIPKIN_ENDPOINT and _TIMEOUT (seconds) describe; wrong values are reported."""
+    """Return the exporter that `settings` describe."""
+    endpoint, timeout = settings(environment)
+    return ZipkinExporter(endpoint, timeout=timeout)
+
+
+def settings(environment: Mapping[str, str]) -> tuple[str, float]:
+    """Return OTEL_EXPORTER_ZIPKIN_ENDPOINT and _TIMEOUT (seconds), or the defaults; wrong values are reported."""
     variables = Variables(environment, "zipkin_settings")
     endpoint = variables.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT", read_endpoint, DEFAULT_ENDPOINT)
     timeout = variables.timeout("OTEL_EXPORTER_ZIPKIN_TIMEOUT", DEFAULT_TIMEOUT_S)
     variables.tell()
-    return ZipkinExporter(endpoint, timeout=timeout)
+    return endpoint, timeout
