@@ -209,10 +209,3 @@ def test_the_command_on_the_page_turns_the_one_program_into_the_other(tmp_path: 
 def test_the_look_on_the_page_shows_the_counters() -> None:
     ended = run("import tracecore; tracecore.init()\n" + block("look"), OTEL_TRACES_EXPORTER="none")
     assert "'started': 0" in ended.out
-
-
-def test_every_page_and_command_that_the_pages_name_is_there() -> None:
-    docs = PAGE.parent
-    for page in docs.glob("*.md"):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (docs / target).exists(), f"{page.name} names {target}"
