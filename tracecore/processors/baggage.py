@@ -5,8 +5,8 @@
 As opentelemetry-processor-baggage does, but only the copying is done on the calling thread: which entries are taken is decided
 on the worker, and a program without baggage pays for one look into the context. Entries and attributes go by the rules of
 set_attribute at the start of the span: an entry replaces an attribute that was given at the start, an attribute that is set
-later replaces the entry, and the limits of attributes hold. (Where an attribute with the key of an entry was set later and the
-limit was reached, the count of dropped attributes may differ: which of the two went is not told any more.)
+later replaces the entry, and the limits of attributes hold. (Where the
+limit was reached and a key was set twice, the count of dropped attributes may differ: what went when is not told any more.)
 
 Baggage goes out with every request that the program makes, and comes in from whoever calls it. Take what you know, not "*".
 
