@@ -27,6 +27,7 @@ UNITS = {
     "account": ["clock", "wake"],
     "recorder": [],
     "annotations": ["record"],
+    "class_of_spans": [],
     "span": ["clock", "record"],
     "measured_span": ["clock", "record"],
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],

@@ -90,14 +90,23 @@ void tc_json_base64(tc_bytes *b, const uint8_t *value, uint64_t n) {
 
 /* The digits of v at p, which has room; answers what follows them. */
 static uint8_t *u64_at(uint8_t *p, uint64_t v) {
-    uint8_t backwards[MAX_U64_DIGITS];
-    int n = 0;
-    do {
-        backwards[n++] = (uint8_t)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    while (n > 0) *p++ = backwards[--n];
-    return p;
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                                "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+                                "9899";
+    uint8_t digits[MAX_U64_DIGITS];
+    int first = MAX_U64_DIGITS;
+    for (; v >= 100; v /= 100) {
+        first -= 2;
+        memcpy(digits + first, pairs + v % 100 * 2, 2);
+    }
+    if (v >= 10) {
+        first -= 2;
+        memcpy(digits + first, pairs + v * 2, 2);
+    } else {
+        digits[--first] = (uint8_t)('0' + v);
+    }
+    memcpy(p, digits + first, (size_t)(MAX_U64_DIGITS - first));
+    return p + (MAX_U64_DIGITS - first);
 }
 
 void tc_json_u64(tc_bytes *b, uint64_t v) {

@@ -126,8 +126,13 @@ typedef struct value {
     const uint8_t *view; /* length-delimited: the bytes */
 } value;
 
-static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *v) {
+static inline bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *v) {
     const uint8_t *p = *at;
+    if (TC_LIKELY(p != end && *p < 0x80)) {
+        *v = *p;
+        *at = p + 1;
+        return true;
+    }
     *v = 0;
     for (int shift = 0; shift < 64 && p != end; shift += 7) {
         uint8_t byte = *p++;
@@ -141,7 +146,7 @@ static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *v) {
 }
 
 /* 1: a field, 0: the end, -1: malformed. */
-static int next_field(const uint8_t **at, const uint8_t *end, value *to) {
+static inline int next_field(const uint8_t **at, const uint8_t *end, value *to) {
     if (*at == end) return 0;
     uint64_t tag;
     if (!read_varint(at, end, &tag) || tag >> 3 > UINT32_MAX) return -1;
@@ -212,15 +217,50 @@ static bool write_array(tc_bytes *out, const field *f, uint32_t number, uint32_t
     return true;
 }
 
-/* Fields come in any order and those that repeat between others (tc_otlp writes
- * attributes, events and links as they were set): a first pass notes where. */
-static bool write_message(tc_bytes *out, message of, const uint8_t *at, const uint8_t *end, uint32_t depth) {
+static bool is_known(const value *v, message of) {
+    if (v->number == 0 || v->number > n_fields[of]) return false;
+    const field *f = &fields[of][v->number];
+    return f->form != ABSENT && v->wire == wire_of[f->form];
+}
+
+/* A message whose fields rise, as tc_otlp writes all of those that there are many of. */
+static bool write_in_order(tc_bytes *out, message of, const uint8_t *at, const uint8_t *end, uint32_t depth) {
+    uint32_t last = 0; /* the field that was written before */
+    bool is_array = false;
+    int more;
+    value v;
+    put(out, '{');
+    while ((more = next_field(&at, end, &v)) == 1) {
+        if (!is_known(&v, of)) continue;
+        const field *f = &fields[of][v.number];
+        if (v.number < last || (v.number == last && !is_array)) return false;
+        if (v.number != last && is_array) put(out, ']');
+        if (last != 0) put(out, ',');
+        if (v.number != last) {
+            tc_pb_raw(out, (const uint8_t *)f->key, f->key_bytes);
+            is_array = f->presence != ONE;
+            if (is_array) put(out, '[');
+            last = v.number;
+        }
+        if (!write_value(out, f, &v, depth)) return false;
+    }
+    if (is_array) put(out, ']');
+    if (last == 0 && fields[of][1].presence == MANY_OR_NONE) {
+        tc_pb_raw(out, (const uint8_t *)fields[of][1].key, fields[of][1].key_bytes);
+        tc_pb_raw(out, (const uint8_t *)"[]", 2);
+    }
+    put(out, '}');
+    return more == 0;
+}
+
+/* A message whose fields come in any order, those that repeat between others: of a
+ * span, attributes, events and links stand as they were set. A first pass notes where. */
+static bool write_in_any_order(tc_bytes *out, message of, const uint8_t *at, const uint8_t *end, uint32_t depth) {
     struct {
         uint32_t n;
         const uint8_t *first; /* where its first field begins */
         value last;           /* of fields that do not repeat the last one counts */
     } seen[MAX_FIELDS + 1];
-    if (depth > MAX_DEPTH) return false;
     for (uint32_t number = 1; number <= n_fields[of]; number++) seen[number].n = 0;
     for (;;) {
         const uint8_t *here = at;
@@ -228,27 +268,31 @@ static bool write_message(tc_bytes *out, message of, const uint8_t *at, const ui
         int more = next_field(&at, end, &v);
         if (more < 0) return false;
         if (more == 0) break;
-        if (v.number == 0 || v.number > n_fields[of]) continue;
-        const field *f = &fields[of][v.number];
-        if (f->form == ABSENT || v.wire != wire_of[f->form]) continue;
+        if (!is_known(&v, of)) continue;
         if (seen[v.number].n++ == 0) seen[v.number].first = here;
-        if (f->presence == ONE) seen[v.number].last = v;
+        seen[v.number].last = v;
     }
     bool is_first = true;
     put(out, '{');
     for (uint32_t number = 1; number <= n_fields[of]; number++) {
         const field *f = &fields[of][number];
-        uint32_t n = seen[number].n;
-        if (n == 0 && f->presence != MANY_OR_NONE) continue;
+        if (seen[number].n == 0) continue;
         if (!is_first) put(out, ',');
         is_first = false;
         tc_pb_raw(out, (const uint8_t *)f->key, f->key_bytes);
-        bool fits = f->presence == ONE ? write_value(out, f, &seen[number].last, depth)
-                                       : write_array(out, f, number, n, n == 0 ? end : seen[number].first, end, depth);
+        bool fits = f->presence == ONE
+                        ? write_value(out, f, &seen[number].last, depth)
+                        : write_array(out, f, number, seen[number].n, seen[number].first, end, depth);
         if (!fits) return false;
     }
     put(out, '}');
     return true;
+}
+
+static bool write_message(tc_bytes *out, message of, const uint8_t *at, const uint8_t *end, uint32_t depth) {
+    if (depth > MAX_DEPTH) return false;
+    bool is_mixed = of == SPAN || of == REQUEST || of == RESOURCE_SPANS || of == SCOPE_SPANS;
+    return is_mixed ? write_in_any_order(out, of, at, end, depth) : write_in_order(out, of, at, end, depth);
 }
 
 tc_status tc_otlp_json(tc_bytes *out, const uint8_t *request, uint64_t n) {

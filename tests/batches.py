@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
@@ -11,7 +12,7 @@ from tracecore._core.batch import Batch
 from tracecore.exporters import Outcome
 from tracecore.resource import Resource
 
-__all__ = ["batch_of"]
+__all__ = ["batch_of", "recorded"]
 
 
 class _Kept:
@@ -50,4 +51,14 @@ def batch_of(n_spans: int = 3, padding: int = 0, large: dict[int, int] | None = 
         span.end()
     provider.shutdown()
     assert isinstance(kept.batch, Batch) and len(kept.batch) == n_spans
+    return kept.batch
+
+
+def recorded(play: Callable[[tracecore.TracerProvider], object], **arguments: Any) -> Batch | None:
+    """Return the batch of the spans that `play` makes with a provider, made with `arguments`; None of no spans."""
+    kept = _Kept()
+    provider = tracecore.TracerProvider(shutdown_on_exit=False, **arguments)
+    provider.add_exporter(kept, ring_bytes=1 << 24, batch=65536, delay=3600)
+    play(provider)
+    provider.shutdown()
     return kept.batch

@@ -39,7 +39,7 @@ from pathlib import Path
 from threading import Lock
 from xml.etree import ElementTree
 
-from contrib_differences import ALLOWED, CANNOT_RUN
+from contrib_differences import ALLOWED, CANNOT_RUN, UNSTEADY
 from contrib_environments import CannotInstallError, interpreter, sdist, tracecore_path
 from contrib_packages import CONTRIB_RELEASE, EVERYTHING, PACKAGES, PROVIDER, SDK, Package, named
 
@@ -128,9 +128,9 @@ class Result:
     @property
     def trouble(self) -> str:
         """Why nothing passes on opentelemetry-sdk: the table's reason, and what was seen."""
-        seen = self.fault or self.sdk.output
-        errors = [line for line in seen.splitlines() if line.startswith(("E  ", "ERROR", "error", "  ×", "  ╰", "      "))]
-        last = " ".join((errors or seen.splitlines() or ["no output"])[-1].split())
+        seen = (self.fault or self.sdk.output).splitlines() or ["no output"]
+        errors = [line for line in seen if line.startswith("E  ")] or [line for line in seen if "error" in line.lower()] or seen
+        last = " ".join(errors[-1].removeprefix("E  ").split())
         return f"{CANNOT_RUN.get(self.package.name, 'NOTHING PASSES ON OPENTELEMETRY-SDK')} ({last[:200]})"
 
     def __str__(self) -> str:
@@ -189,6 +189,9 @@ def run(result: Result, archive: Path, python: Path, ours: Path) -> Result:
         result.sdk = once(None)
         if result.sdk.passed:
             result.tracecore = {plugin: once(plugin) for plugin in package.plugins}
+            for test in result.unexplained:
+                if (why := UNSTEADY.get(f"{package.name}::{test}")) is not None:
+                    result.unsteady[test] = why
             if result.unexplained:
                 _again(result, once)
     result.run_s = time.monotonic() - started
@@ -233,9 +236,8 @@ def _tests(source: Path, package: Package, python: Path, ours: Path, plugin: str
         environment["TRACECORE_CONTRIB_STARTED"] = str(spans)
         environment["PATH"] = os.pathsep.join([str(python.parent), environment.get("PATH", os.defpath)])
         command = [str(python), "-m", "pytest", "tests", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={source}"]
-        command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", "-q", "--tb=short", *package.options]
-        if package.requirements or package.name in PACKAGES:
-            command.append(f"--timeout={TEST_TIMEOUT_S}")
+        command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", "-q", "--tb=short", f"--timeout={TEST_TIMEOUT_S}"]
+        command += package.options
         if plugin is not None:
             environment["PYTHONPATH"] = str(ours)
             command += ["-p", plugin]
@@ -348,7 +350,9 @@ def report(results: Sequence[Result], seconds: float) -> str:
     lines += ["", "## Tests whose outcome changes from run to run", ""]
     lines += [f"- {name} `{test}`: {what}" for name, test, what in unsteady] or ["None was seen in this run."]
     lines += ["", "## Packages of which nothing can run here", ""]
-    lines += [f"- {result.package.name} {result.package.version}: {result.trouble}" for result in results if not result.sdk.passed]
+    lines += [
+        f"- {result.package.name} {result.package.version}: {result.trouble}" for result in results if not result.sdk.passed
+    ]
     return "\n".join(lines) + "\n"
 
 

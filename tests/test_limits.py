@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk import trace as sdk
 
-from tracecore.errors import ConfigurationError
+from tracecore.errors import ConfigurationError, reported, reset_reports
 from tracecore.limits import SpanLimits
 
 ARGUMENTS = [
@@ -67,9 +67,19 @@ def test_limits_are_settled_as_the_sdk_settles_them(arguments: dict[str, Any], v
 
 
 @given(variable=st.sampled_from(VARIABLES), text=ENVIRONMENT_TEXTS)
-def test_every_text_in_the_environment_is_read_or_refused_as_the_sdk_does(variable: str, text: str) -> None:
+def test_every_text_in_the_environment_is_read_as_the_sdk_reads_it_and_passed_over_where_it_refuses(
+    variable: str, text: str
+) -> None:
+    reset_reports()
     with environment({variable: text}):
-        assert outcome(SpanLimits, {}) == outcome(sdk.SpanLimits, {})
+        ours, theirs = outcome(SpanLimits, {}), outcome(sdk.SpanLimits, {})
+    if theirs is ValueError:
+        with environment({}):
+            theirs = outcome(sdk.SpanLimits, {})
+        assert reported() == {f"invalid_{variable.lower()}": 1}
+    else:
+        assert reported() == {}
+    assert ours == theirs
 
 
 def test_the_arguments_are_the_sdks_in_its_order() -> None:
@@ -86,10 +96,14 @@ def test_unset_lifts_a_limit_that_the_environment_sets() -> None:
         assert SpanLimits(max_links=SpanLimits.UNSET).max_links is None
 
 
-def test_a_wrong_variable_is_refused_by_name_value_and_range() -> None:
-    with environment({"OTEL_SPAN_LINK_COUNT_LIMIT": "many"}), pytest.raises(ConfigurationError) as caught:
-        SpanLimits()
-    assert str(caught.value) == "OTEL_SPAN_LINK_COUNT_LIMIT='many': expected a non-negative integer"
+def test_a_wrong_variable_is_named_with_what_is_used_instead(caplog: pytest.LogCaptureFixture) -> None:
+    reset_reports()
+    with environment({"OTEL_SPAN_LINK_COUNT_LIMIT": "many"}):
+        assert SpanLimits().max_links == 128
+        with pytest.raises(ValueError, match="OTEL_SPAN_LINK_COUNT_LIMIT"):
+            sdk.SpanLimits()
+    (record,) = caplog.records
+    assert record.getMessage().endswith("OTEL_SPAN_LINK_COUNT_LIMIT='many': expected a non-negative integer; using 128")
 
 
 @pytest.mark.parametrize("value", [-2, 1.5, "5"])

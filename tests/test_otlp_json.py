@@ -254,3 +254,12 @@ def test_a_part_of_a_batch_is_a_batch(provider: Any) -> None:
     assert [span.name for part in parts for span in part.spans()] == [f"span {number}" for number in range(5)]
     for part in parts:
         assert read(part.otlp_json()) == ExportTraceServiceRequest.FromString(part.otlp())
+
+
+def test_exporters_of_one_provider_share_one_encoding(provider: Any, exporter: Both) -> None:
+    other = Both()
+    provider.add_exporter(other)
+    provider.get_tracer("lib").start_span("span").end()
+    assert provider.force_flush()
+    ((_, ours),), ((_, theirs),) = exporter.batches, other.batches
+    assert ours is theirs

@@ -146,7 +146,7 @@ def test_spans_tracers_and_providers_are_the_sdks(provider: Any) -> None:
     assert isinstance(tracer, sdk.Tracer) and isinstance(tracer, trace.Tracer)
     for cls in (sdk._Span, sdk.Span, sdk.ReadableSpan, trace.Span, Span):
         assert isinstance(span, cls)
-    assert span.__class__ is sdk._Span
+    assert issubclass(span.__class__, sdk._Span) and issubclass(tracer.__class__, sdk.Tracer)
     assert not isinstance(span, (sdk.Tracer, trace.NonRecordingSpan, Event))
 
 
@@ -187,8 +187,39 @@ def test_a_module_that_is_still_being_imported_is_asked_again(provider: Any, mon
         patched.setitem(sys.modules, "one.more.module", unfinished)
         assert span.__class__ is Span
         unfinished._Span = sdk._Span  # type: ignore[attr-defined]
-        assert span.__class__ is sdk._Span
-    assert span.__class__ is sdk._Span
+        assert isinstance(span, sdk._Span)
+    assert isinstance(span, sdk._Span)
+
+
+class Proxy:
+    """Around a span or tracer, as wrapt's ObjectProxy is."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self.__wrapped__ = wrapped
+
+
+def test_methods_found_through_class_are_ours_and_take_what_is_wrapped_around(provider: Any) -> None:
+    tracer = provider.get_tracer("lib")
+    span = tracer.__class__.start_span(Proxy(Proxy(tracer)), "span", attributes={"a": 1})
+    assert type(span) is Span
+    span.__class__.set_attribute(span, "b", 2)
+    span.__class__.set_attribute(Proxy(span), "c", 3)
+    assert dict(span.attributes) == {"a": 1, "b": 2, "c": 3}
+    assert span.__class__.name.__get__(span) == "span"
+    with tracer.__class__.start_as_current_span(tracer, "current") as current:
+        assert trace.get_current_span() is current
+    with pytest.raises(AttributeError):
+        span.__class__.set_attribute(object(), "d", 4)
+    with pytest.raises(TypeError):
+        span.__class__(name="by hand")
+
+
+def test_a_class_is_made_once_however_many_modules_come_and_go(provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    span = provider.get_tracer("lib").start_span("span")
+    first = span.__class__
+    for number in range(5):
+        monkeypatch.setitem(sys.modules, f"made.up.{number}", type(sys)("m"))
+        assert span.__class__ is first
 
 
 def test_our_own_class_in_the_place_of_the_sdks_is_no_other_class(provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -344,6 +344,35 @@ def test_each_processor_has_a_name_of_its_own(meters: Meters) -> None:
     provider.shutdown()
 
 
+@pytest.mark.parametrize(
+    "endpoint, server",
+    [
+        ("http://here:4318/v1/traces", ("here", 4318)),
+        ("http://here/v1/traces", ("here", 80)),
+        ("https://[::1]/v1/traces", ("::1", 443)),
+        ("here:4317", ("here", 4317)),
+        ("[::1]:4317", ("::1", 4317)),
+        ("unix:/run/collector.sock", (None, None)),
+        ("http://here:port", ("here", None)),
+        (None, (None, None)),
+    ],
+)
+def test_the_server_of_an_exporter_is_read_from_its_endpoint(meters: Meters, endpoint: Any, server: Any) -> None:
+    exporter: Any = Scripted()
+    if endpoint is not None:
+        exporter.endpoint = endpoint
+    exporter.component_type = "otlp_grpc_span_exporter"
+    provider = tracecore.TracerProvider(shutdown_on_exit=False, meter_provider=meters.provider)
+    provider.add_exporter(exporter)
+    provider.get_tracer("lib").start_span("span").end()
+    assert provider.force_flush()
+    ((attributes, _),) = meters.metrics()["otel.sdk.exporter.span.exported"][3]
+    told = dict(attributes)
+    assert (told.get("server.address"), told.get("server.port")) == server
+    assert told["otel.component.type"] == "otlp_grpc_span_exporter"
+    provider.shutdown()
+
+
 def test_our_scope_can_be_told_from_the_sdks(meters: Meters) -> None:
     ours = tracecore.TracerProvider(shutdown_on_exit=False, meter_provider=meters.provider)
     theirs = sdk.TracerProvider(shutdown_on_exit=False, meter_provider=meters.provider)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.trace import SpanContext, TraceFlags
 from otlp_receiver import Receiver
 from program import run, until
 from test_accounting import check
@@ -27,6 +28,7 @@ from tracecore.exporters import Outcome
 from tracecore.exporters.memory import InMemorySpanExporter
 from tracecore.exporters.otlp_http import OTLPHTTPExporter
 from tracecore.provider import BatchSpanProcessor
+from tracecore.readable_span import ReadableSpan
 
 NEVER_S = 600.0
 
@@ -314,6 +316,24 @@ def test_a_processor_flushes_its_own_exporter_without_waiting_for_a_hanging_neig
     assert processors[0].force_flush(20000)
 
 
+def test_a_processor_that_is_handed_spans_beside_its_provider_keeps_them_from_its_neighbours() -> None:
+    fed = ReadableSpan("fed", context=SpanContext(1, 2, False, TraceFlags(1)))
+    alone, other, third = Native(), Native(), Native()
+    processors = [BatchSpanProcessor(exporter, schedule_delay_millis=NEVER_S * 1000) for exporter in (alone, other, third)]
+    provider = provider_of()
+    provider.add_span_processor(processors[0])
+    processors[0].on_end(fed)  # into its queue, which nobody can share from now on
+    provider.add_span_processor(processors[1])
+    provider.add_span_processor(processors[2])
+    assert [len(drain.pipelines) for drain in provider._drains] == [1, 2]
+    processors[1].on_end(fed)  # it shares its queue already
+    names = end_spans(provider, 0, 3)
+    assert provider.force_flush()
+    assert sorted(alone.names) == sorted(["fed", *names])
+    assert other.names == third.names == names
+    assert reported()["span_refused"] == 1
+
+
 def test_an_exporter_added_after_all_others_were_shut_down_works() -> None:
     processor = BatchSpanProcessor(Native(), schedule_delay_millis=NEVER_S * 1000)
     provider = provider_of()
@@ -375,6 +395,7 @@ def test_an_exporters_thread_is_tried_again_when_none_could_be_had(monkeypatch: 
 
 def test_a_batch_is_encoded_and_compressed_once_for_all_that_want_the_same_bytes() -> None:
     bodies: list[tuple[int, bytes, bytes]] = []
+    texts: list[bytes] = []
     n_compressed = 0
     together = threading.Barrier(4)
 
@@ -386,6 +407,7 @@ def test_a_batch_is_encoded_and_compressed_once_for_all_that_want_the_same_bytes
     def act(batch: Any, deadline: float) -> Outcome:
         together.wait(20)
         plain = batch.otlp()
+        texts.append(batch.otlp_json())
         bodies.append((id(batch), plain, batch.packed(plain, "deflate", compress)))
         assert batch.packed(plain, "none", compress) is plain
         return Outcome(len(batch), 0, "", "")
@@ -397,7 +419,7 @@ def test_a_batch_is_encoded_and_compressed_once_for_all_that_want_the_same_bytes
     assert n_compressed == 5
     assert len(bodies) == 20
     assert len({id(plain) for _, plain, _ in bodies}) == 5, "one encoding a batch: the very same object"
-    assert len({id(packed) for _, _, packed in bodies}) == 5
+    assert len({id(packed) for _, _, packed in bodies}) == len({id(text) for text in texts}) == 5
     for _, plain, packed in bodies:
         assert zlib.decompress(packed) == plain
         (resource,) = ExportTraceServiceRequest.FromString(plain).resource_spans

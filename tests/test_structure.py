@@ -14,7 +14,7 @@ PACKAGE = ROOT / "tracecore"
 
 # Bottom to top. A module may import what stands in a layer below, or in its own layer where that makes no circle.
 LAYERS: list[tuple[str, ...]] = [
-    ("tracecore.errors", "tracecore.entry_point", "tracecore.sdk_classes"),
+    ("tracecore.errors", "tracecore.entry_point", "tracecore.entities", "tracecore.sdk_classes"),
     ("tracecore.config",),
     ("tracecore._core", "tracecore.exponential_histogram"),
     (

@@ -11,6 +11,7 @@ has it. A file that cannot be honoured is reported with all its faults and nothi
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from opentelemetry import trace
@@ -40,7 +41,7 @@ def init(
     exporter: Any = None,
     span_limits: SpanLimits | None = None,
     export_timeout: float | None = None,
-    config_file: str | None = None,
+    config_file: str | os.PathLike[str] | None = None,
 ) -> TracerProvider:
     """Make a provider that exports by OTLP, set it as OpenTelemetry's, and return it.
 
@@ -77,7 +78,7 @@ def init(
     given = [name for name, value in {**arguments, **beside}.items() if value is not None]
     if config_file is not None and given:
         raise ConfigurationError("config_file", config_file, f"no other argument beside it, but got {', '.join(given)}")
-    file = config_file if config_file is not None else config.config_file()
+    file = os.fspath(config_file) if config_file is not None else config.config_file()
     settings = config.settings(**arguments) if file is None else None
     current = trace._TRACER_PROVIDER
     if isinstance(current, TracerProvider):
@@ -316,4 +317,5 @@ def _off() -> TracerProvider:
         shutdown_on_exit=False,
         span_limits=SpanLimits(unset, unset, unset, unset, unset, unset, unset, unset),
         _disabled=True,
+        _process_dependent=Resource.get_empty,
     )

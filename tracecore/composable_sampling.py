@@ -55,8 +55,8 @@ __all__ = [
 ]
 
 
-def _unchanged(trace_state: TraceState) -> TraceState:
-    return trace_state
+def _unchanged(ts: TraceState) -> TraceState:
+    return ts
 
 
 @dataclass(frozen=True)

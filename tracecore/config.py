@@ -34,6 +34,7 @@ __all__ = [
     "bsp_schedule_delay_ms",
     "check_ring_bytes",
     "config_file",
+    "entities",
     "environment",
     "id_generator",
     "internal_metrics_enabled",
@@ -204,6 +205,11 @@ def key_values(text: str) -> tuple[dict[str, str], list[str]]:
     return pairs, wrong
 
 
+def entities() -> str | None:
+    """Return OTEL_ENTITIES, or None when unset or blank: tracecore.entities knows its form."""
+    return _text("OTEL_ENTITIES")
+
+
 def resource_detectors() -> list[str]:
     """Return the names in OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, in order, blanks left out."""
     return _names("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS")
@@ -318,16 +324,19 @@ def settings(
 
     Raises: ConfigurationError, naming argument, value and range.
     """
-    n_spans = bsp_max_queue_size(0) if ring_bytes is None else 0
+    queue_size = None
     if ring_bytes is None:
-        ring_bytes = ring_bytes_for(n_spans) if n_spans else DEFAULT_RING_BYTES
+        n_spans = bsp_max_queue_size(DEFAULT_RING_BYTES // _BYTES_A_SPAN)
+        ring_bytes = ring_bytes_for(n_spans)
+        queue_size = n_spans if _integer(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")) == n_spans else None
     if batch is None:
         batch = bsp_max_export_batch_size(DEFAULT_BATCH)
-        if n_spans and batch > n_spans:
+        if queue_size is not None and batch > queue_size:
             # A queue that is full before a batch is would lose spans while the worker waits for the batch.
-            if (text := _text("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")) is not None and batch == _integer(text):
-                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({n_spans}) or less", n_spans)
-            batch = min(n_spans, MAX_BATCH)
+            text = os.environ.get("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "")
+            if _integer(text) == batch:
+                warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", text, f"OTEL_BSP_MAX_QUEUE_SIZE ({queue_size}) or less", queue_size)
+            batch = queue_size
     if delay is None:
         delay = bsp_schedule_delay_ms(int(DEFAULT_DELAY_S * 1000)) / 1000
     if export_timeout is None:

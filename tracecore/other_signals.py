@@ -44,12 +44,13 @@ def set_up_from_file(data: dict[str, Any], attributes: dict[str, Any], schema_ur
         from opentelemetry.configuration._logger_provider import configure_logger_provider
         from opentelemetry.configuration._meter_provider import configure_meter_provider
         from opentelemetry.configuration.models import OpenTelemetryConfiguration
-        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.resources import _DEFAULT_RESOURCE, Resource
 
         if fault := _first_fault(data):
             raise ValueError(fault)
         model = _dict_to_dataclass(data, OpenTelemetryConfiguration)
-        resource = Resource(attributes, schema_url)
+        # Whose telemetry it is: telemetry.sdk.* are opentelemetry-sdk's own.
+        resource = Resource(attributes, schema_url).merge(_DEFAULT_RESOURCE)
         configure_meter_provider(model.meter_provider, resource)
         configure_logger_provider(model.logger_provider, resource, model.attribute_limits)
     except Exception as fault:

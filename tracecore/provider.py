@@ -215,6 +215,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         meter_provider: Any = None,
         _tracer_configurator: TracerConfigurator | None = None,
         _disabled: bool | None = None,
+        _process_dependent: Callable[[], Any] = resource.process_dependent,
     ) -> None:
         _check("sampler", sampler, "an object with should_sample", "should_sample")
         _check("resource", resource, "a Resource", "attributes")
@@ -247,6 +248,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
         # A configuration file decides this without the variable.
         self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
+        self._process_dependent = _process_dependent
         self._is_shut_down = False
         self._active_span_processor = active_span_processor or SynchronousMultiSpanProcessor()
         self._recorder.shown_processor = self._active_span_processor
@@ -318,7 +320,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
             "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
             "on_start", "on_end", "attach_stage",
         )
-        if callable(getattr(span_processor, "attach_stage", None)):
+        if callable(getattr(type(span_processor), "attach_stage", None)):  # the class: a Mock has everything
             self._add_stage(span_processor)
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
                 return
@@ -433,7 +435,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         for drain in self._drains:
             drain.reset_in_child()
         if not self._is_shut_down:
-            self._update_resource(resource.process_dependent())
+            self._update_resource(self._process_dependent())
         # Last: an interrupt before this point leaves the rest to whoever asks next.
         self._recorder.reset_in_child()
         self._generation = fork_generation()

@@ -228,25 +228,15 @@ class ReadableSpan(StandIn, metaclass=ABCMeta):
         return dumps(
             {
                 "name": self._name,
-                "context": _context_fields(self._context) if self._context else None,
+                "context": self._format_context(self._context) if self._context else None,
                 "kind": str(self._kind),
                 "parent_id": f"0x{format_span_id(self._parent.span_id)}" if self._parent is not None else None,
                 "start_time": _iso_time(self._start_time) if self._start_time else None,
                 "end_time": _iso_time(self._end_time) if self._end_time else None,
                 "status": status,
-                "attributes": _attribute_fields(self._attributes),
-                "events": [
-                    {
-                        "name": event.name,
-                        "timestamp": _iso_time(event.timestamp),
-                        "attributes": _attribute_fields(event.attributes),
-                    }
-                    for event in self._events
-                ],
-                "links": [
-                    {"context": _context_fields(link.context), "attributes": _attribute_fields(link.attributes)}
-                    for link in self._links
-                ],
+                "attributes": self._format_attributes(self._attributes),
+                "events": self._format_events(self._events),
+                "links": self._format_links(self._links),
                 "resource": {
                     "attributes": dict(self._resource.attributes),
                     "schema_url": self._resource.schema_url,
@@ -257,6 +247,41 @@ class ReadableSpan(StandIn, metaclass=ABCMeta):
             default=bytes.hex,
         )
 
+    # Parts of it, by the names that code which formats a span in its own way calls in opentelemetry-sdk.
+
+    @staticmethod
+    def _format_context(context: SpanContext) -> dict[str, str]:
+        return {
+            "trace_id": f"0x{format_trace_id(context.trace_id)}",
+            "span_id": f"0x{format_span_id(context.span_id)}",
+            "trace_state": repr(context.trace_state),
+        }
+
+    @staticmethod
+    def _format_attributes(attributes: Attributes) -> dict[str, Any] | None:
+        return None if attributes is None else dict(attributes)
+
+    @staticmethod
+    def _format_events(events: Sequence[Event]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": event.name,
+                "timestamp": _iso_time(event.timestamp),
+                "attributes": ReadableSpan._format_attributes(event.attributes),
+            }
+            for event in events
+        ]
+
+    @staticmethod
+    def _format_links(links: Sequence[Link]) -> list[dict[str, Any]]:
+        return [
+            {
+                "context": ReadableSpan._format_context(link.context),
+                "attributes": ReadableSpan._format_attributes(link.attributes),
+            }
+            for link in links
+        ]
+
 
 # isinstance(): a live span can be read like one that has ended.
 ReadableSpan.register(Span)
@@ -266,18 +291,6 @@ def _dropped(container: object) -> int:
     """Return what a container says it dropped: a BoundedAttributes, a Kept, opentelemetry-sdk's BoundedList."""
     dropped = getattr(container, "dropped", 0)
     return dropped if isinstance(dropped, int) else 0
-
-
-def _context_fields(context: SpanContext) -> dict[str, str]:
-    return {
-        "trace_id": f"0x{format_trace_id(context.trace_id)}",
-        "span_id": f"0x{format_span_id(context.span_id)}",
-        "trace_state": repr(context.trace_state),
-    }
-
-
-def _attribute_fields(attributes: Attributes) -> dict[str, Any] | None:
-    return None if attributes is None else dict(attributes)
 
 
 def _iso_time(at_ns: int) -> str:

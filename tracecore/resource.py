@@ -31,6 +31,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.util.types import AnyValue
 
 from tracecore import config
+from tracecore.entities import attributes_of
 from tracecore.errors import report
 from tracecore.sdk_classes import StandIn, stands_for
 
@@ -212,10 +213,16 @@ class ResourceDetector(StandIn, ABC):
 
 @stands_for("opentelemetry.sdk.resources", "OTELResourceDetector")
 class OTELResourceDetector(ResourceDetector):
-    """OTEL_RESOURCE_ATTRIBUTES, and OTEL_SERVICE_NAME which wins over a service.name in it."""
+    """OTEL_ENTITIES, OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, of which the later ones win."""
 
     def detect(self) -> Resource:
-        attributes: dict[str, AnyValue] = dict(config.resource_attributes())
+        attributes: dict[str, AnyValue] = {}
+        if (text := config.entities()) is not None:
+            found, wrong = attributes_of(text)
+            attributes.update(found)
+            if wrong:
+                config.warn("OTEL_ENTITIES", ";".join(wrong), "type{key=value}[key=value]@url, each entity once", "the rest")
+        attributes.update(config.resource_attributes())
         if (name := config.service_name()) is not None:
             attributes[SERVICE_NAME] = name
         return Resource(attributes)
@@ -511,7 +518,12 @@ def _detectors() -> list[ResourceDetector]:
         except Exception as fault:  # loading another package's code
             faults.append(f"{name}: {fault!r}")
     if faults:
-        report("resource_detector_not_loaded", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: %s", "; ".join(faults))
+        report(
+            "resource_detector_not_loaded",
+            "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS=%r: %s; using the others",
+            ",".join(configured),
+            "; ".join(faults),
+        )
     return detectors
 
 

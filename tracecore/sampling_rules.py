@@ -105,7 +105,7 @@ class AttributePredicate:
         return bool(attributes) and attributes.get(self.key) == self.value  # type: ignore[union-attr]
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value}"
+        return f"{self.key}={self.value!s}"
 
 
 class AttributeValuesPredicate:

@@ -5,7 +5,7 @@ imports that package, so nothing of ours can derive from it. But isinstance() al
 that may be answered when the question comes:
 
     our class       its SDK class                answer of __class__
-    cdef            any                          the SDK's class                                    (`of_core`)
+    cdef            any                          a class derived from it, with the methods of ours  (`of_core`)
     Python          of ABCMeta                   the object's own type, registered there            (`StandIn`)
     Python          any other                    a class made of the object's own type and the SDK's
     enumeration                                  the SDK's enumeration                              (`StandInMember`)
@@ -23,6 +23,7 @@ Threads: any. A class costs one more, made at the first question and let go with
 from __future__ import annotations
 
 import enum
+import functools
 import sys
 from abc import ABCMeta
 from collections.abc import Callable
@@ -40,6 +41,9 @@ _ANSWER: Final = "_tracecore_answer"
 
 Kept in the class itself and not in a table: the two go together when nobody needs the class any more.
 """
+
+_OF_A_TYPE: Final = frozenset({"__class__", "__dict__", "__doc__", "__init__", "__new__", "__pyx_vtable__", "__weakref__"})
+"""What is in the dict of a type and belongs to that type alone."""
 
 _ROOT: Final = __name__.partition(".")[0] + "."
 
@@ -118,9 +122,44 @@ def _name(member: Any) -> str:
 
 
 def of_core(module: object, name: str, own: type) -> type | None:
-    """Return what ``__class__`` of a class of the core answers; None where `module` is not ready to be asked."""
+    """Return what ``__class__`` of a class of the core answers; None where `module` is not ready to be asked.
+
+    That is a class derived from the SDK's, with everything in it that `own` has: ``span.__class__.set_attribute(span, ...)``
+    calls the method of `own`, as code that wraps spans and tracers wants.
+    """
     found = getattr(module, name, None)
-    return None if found is None else found if _is_foreign(found) else own
+    if found is None:
+        return None
+    if not _is_foreign(found):
+        return own
+    if (known := _answers.get((own, found))) is not None:
+        return known
+    names: dict[str, Any] = {"__module__": own.__module__, "__qualname__": own.__qualname__}
+    for base in reversed(own.__mro__[:-1]):
+        for key, value in vars(base).items():
+            if key not in _OF_A_TYPE:
+                is_method = callable(value) and not key.startswith("__")
+                names[key] = _taking_wrapped(value, own) if is_method else value
+    return _answers.setdefault((own, found), type(found)(own.__name__, (found,), names))
+
+
+_answers: Final[dict[tuple[type, type], type]] = {}
+"""By the core's class and the SDK's: one, unless a test puts another module in the SDK's place."""
+
+
+def _taking_wrapped(method: Callable[..., Any], own: type) -> Callable[..., Any]:
+    """Return `method` of `own` as a function that also takes what is wrapped around an instance, as the SDK's would.
+
+    Proxies (wrapt's, say) call ``tracer.__class__.start_span(self, ...)`` with themselves as `self`.
+    """
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        while not issubclass(type(self), own):
+            self = self.__wrapped__
+        return method(self, *args, **kwargs)
+
+    return call
 
 
 def _is_foreign(found: object) -> bool:

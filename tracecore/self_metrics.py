@@ -26,6 +26,7 @@ Source: semantic conventions, "SDK metrics" (docs/otel/sdk-metrics.md).
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from collections import Counter
@@ -290,7 +291,9 @@ def _exporter_attributes(exporter: Any) -> Attributes:
         kind = f"{type(exporter).__module__}.{type(exporter).__qualname__}"
     attributes = _component(kind)
     try:
-        parts = urlsplit(str(getattr(exporter, "endpoint", "")))
+        endpoint = str(getattr(exporter, "endpoint", ""))
+        # gRPC also takes host:port, and names like unix:/path, which is no server's address.
+        parts = urlsplit(f"//{endpoint}" if re.fullmatch(r"[^/]+:\d+", endpoint) else endpoint)
         if parts.hostname:
             attributes["server.address"] = parts.hostname
             port = parts.port or _DEFAULT_PORTS.get(parts.scheme)

@@ -21,6 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFl
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tracecore import config
+from tracecore.container_detector import ContainerResourceDetector
 from tracecore.declarative.building import BatchOf, load, provider_of
 from tracecore.exporters.otlp_http import OTLPHTTPExporter
 from tracecore.provider import TracerProvider, providers
@@ -192,8 +193,7 @@ def test_with_a_file_no_other_variable_counts_or_warns(tmp_path: Path, caplog: p
         provider = provider_of(load(file))
         settings_ = load(file).processors[0].settings
         provider.shutdown(1000)
-    assert provider.get_tracer("a").start_span("a").is_recording() is False  # shut down, and not disabled:
-    assert provider._is_disabled is False
+    assert type(provider.get_tracer("a")).__name__ == "Tracer"  # not one that does nothing, as where it is disabled
     assert provider.sampler.get_description() == plain.sampler.get_description()
     assert limits_of(provider) == limits_of(plain)
     assert dict(provider.resource.attributes) == dict(plain.resource.attributes)
@@ -256,7 +256,10 @@ def test_every_sampler_is_the_one_opentelemetry_sdk_makes(
 ) -> None:
     import json
 
-    data = {"file_format": "1.0", "tracer_provider": {"sampler": sampler, "processors": [{"simple": {"exporter": {"console": None}}}]}}
+    data = {
+        "file_format": "1.0",
+        "tracer_provider": {"sampler": sampler, "processors": [{"simple": {"exporter": {"console": None}}}]},
+    }
     file = tmp_path_factory.mktemp("files") / "a.json"
     file.write_text(json.dumps(data))
     parts = load(str(file))
@@ -310,7 +313,10 @@ def test_always_record_and_probability_are_there_too(tmp_path: Path) -> None:
     sampler = parts_of(tmp_path, TRACER_PROVIDER + "  sampler: {probability/development: {ratio: 0.5}}").sampler
     kept = [sampler.should_sample(None, n << 48, "a").decision.is_sampled() for n in range(0, 256, 16)]
     assert kept == [False] * 8 + [True] * 8  # the low 56 bits as a number against the threshold
-    (fault,) = faults_of(tmp_path, TRACER_PROVIDER + "  sampler: {jaeger_remote/development: {endpoint: 'http://a', initial_sampler: {always_on: }}}")
+    (fault,) = faults_of(
+        tmp_path,
+        TRACER_PROVIDER + "  sampler: {jaeger_remote/development: {endpoint: 'http://a', initial_sampler: {always_on: }}}",
+    )
     assert fault.endswith("no installed package offers the sampler jaeger_remote")
 
 
@@ -385,12 +391,15 @@ def test_an_extension_that_raises_is_a_fault_at_its_place(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("installed")
 def test_an_installed_jaeger_remote_sampler_gets_its_settings_as_the_variable_has_them(tmp_path: Path) -> None:
-    text = TRACER_PROVIDER + """  sampler:
+    text = (
+        TRACER_PROVIDER
+        + """  sampler:
     jaeger_remote/development:
       endpoint: http://jaeger:14250
       interval: 5000
       initial_sampler: {trace_id_ratio_based: {ratio: 0.25}}
 """
+    )
     sampler = parts_of(tmp_path, text).sampler
     assert sampler.arguments == ("endpoint=http://jaeger:14250,pollingIntervalMs=5000,initialSamplingRate=0.25",)
 
@@ -405,12 +414,15 @@ def test_propagators_are_none_without_their_section_and_each_once_with_it(tmp_pa
 
 
 def test_tracers_are_switched_by_name(tmp_path: Path) -> None:
-    text = TRACER_PROVIDER + """  tracer_configurator/development:
+    text = (
+        TRACER_PROVIDER
+        + """  tracer_configurator/development:
     default_config: {enabled: false}
     tracers:
       - {name: "shop.*", config: {enabled: true}}
       - {name: "exact", config: {}}
 """
+    )
     file = write(tmp_path, text)
     mine, theirs = provider_of(load(file)), of_sdk(file)
     for name in ("shop.a", "shop", "exact", "Exact", "other"):
@@ -462,3 +474,92 @@ def test_the_default_sampler_is_not_the_variables(tmp_path: Path) -> None:
     with environment(OTEL_TRACES_SAMPLER="always_off"):
         provider = provider_of(load(write(tmp_path, TRACER_PROVIDER)))
     assert provider.sampler._root is ALWAYS_ON
+
+
+@pytest.mark.parametrize(
+    ("exporter", "shown"),
+    [
+        ("{otlp_file/development: }", "OTLPFileExporter"),
+        ("{otlp_file/development: {output_stream: 'file:///tmp/traces.jsonl'}}", "OTLPFileExporter"),
+        ("{otlp_grpc: {endpoint: 'http://h:4317', timeout: 500, headers_list: a=b, max_request_size: 1000}}", "OTLPGRPCExporter"),
+        ("{otlp_grpc: {endpoint: 'h:4317', tls: {insecure: true}}}", "OTLPGRPCExporter"),
+        ("{otlp_http: {encoding: json, max_request_size: 0, timeout: 0}}", "OTLPHTTPExporter"),
+        ("{otlp_http: {encoding: protobuf}}", "OTLPHTTPExporter"),
+        ("{zipkin: }", "ZipkinExporter"),
+        ("{zipkin: {endpoint: 'http://h:9411/api/v2/spans', timeout: 500}}", "ZipkinExporter"),
+        ("{tracecore/zipkin: {local_node_port: 80}}", "ZipkinExporter"),
+        ("{tracecore/jaeger_agent: {host: h, port: 6832, protocol: binary}}", "JaegerAgentExporter"),
+        ("{tracecore/jaeger_collector: {endpoint: 'http://h/api/traces', username: a, password: b}}", "JaegerCollectorExporter"),
+        ("{tracecore/msgpack_file: {path: /tmp/spans.msgpack, max_bytes: 1000000}}", "MessagePackFileExporter"),
+        ("{tracecore/otlp_file: {path: /tmp/spans.jsonl, keep: 3, compress: true}}", "OTLPFileExporter"),
+    ],
+)
+def test_every_exporter_of_the_schema_is_made_of_ours(tmp_path: Path, exporter: str, shown: str) -> None:
+    (made,) = parts_of(tmp_path, f"tracer_provider: {{processors: [{{batch: {{exporter: {exporter}}}}}]}}").processors
+    assert type(made.exporter).__name__ == shown
+
+
+@pytest.mark.parametrize(
+    ("exporter", "fault"),
+    [
+        ("{tracecore/jaeger_agent: {hots: h}}", "tracecore/jaeger_agent.hots (line 2): expected one of host, port, protocol, timeout, "
+         "max_packet_bytes, retry_pause, did you mean 'host'?"),
+        ("{tracecore/jaeger_agent: {port: 0}}", "tracecore/jaeger_agent.port=0 (line 2): expected"),
+        ("{tracecore/msgpack_file: }", "tracecore/msgpack_file.path (line 2): expected it to be there"),
+        ("{tracecore/msgpack: }", "tracecore/msgpack (line 2): nothing of that name is built in or installed "
+         "(opentelemetry_traces_exporter), did you mean 'tracecore/msgpack_file'?"),
+        ("{zipkin: {endpoint: nope}}", "zipkin.endpoint='nope' (line 2): expected a URL"),
+    ],
+)  # fmt: skip
+def test_arguments_of_our_own_exporters_are_judged_by_them(tmp_path: Path, exporter: str, fault: str) -> None:
+    (found,) = faults_of(tmp_path, f"tracer_provider: {{processors: [{{batch: {{exporter: {exporter}}}}}]}}")
+    assert found.startswith(f"tracer_provider.processors[0].batch.exporter.{fault}"), found
+
+
+@pytest.mark.parametrize("stream", ["file://host/a", "file:///a/", "file:a", "/a", "stderr", "file:///a?b"])
+def test_a_stream_that_is_no_file_is_refused(tmp_path: Path, stream: str) -> None:
+    text = f"tracer_provider: {{processors: [{{batch: {{exporter: {{otlp_file/development: {{output_stream: '{stream}'}}}}}}}}]}}"
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.endswith(f"otlp_file/development.output_stream={stream!r} (line 2): expected stdout or file:///path/to/file")
+
+
+def test_spans_of_a_file_s_provider_arrive_through_its_stages(tmp_path: Path) -> None:
+    import json
+
+    file = tmp_path / "spans.jsonl"
+    text = f"""
+    tracer_provider:
+      processors:
+        - tracecore/span_metrics: {{max_series: 10}}
+        - batch: {{exporter: {{otlp_file/development: {{output_stream: "file://{file}"}}}}}}
+    """
+    provider = provider_of(load(write(tmp_path, text)))
+    provider.get_tracer("a").start_span("one").end()
+    provider.shutdown(5000)
+    (line,) = file.read_text().splitlines()
+    (resource_spans,) = json.loads(line)["resourceSpans"]
+    assert [span["name"] for scope in resource_spans["scopeSpans"] for span in scope["spans"]] == ["one"]
+    (fault,) = faults_of(tmp_path, text.replace("max_series: 10", "max_series: 0"))
+    assert "tracecore/span_metrics.max_series=0 (line 5): expected an integer from 1" in fault
+
+
+CGROUP_V1 = "12:memory:/docker/" + "a" * 64 + "\n"
+CGROUP_SYSTEMD = "0::/system.slice/docker-" + "b" * 64 + ".scope\n"
+MOUNTINFO = "1 2 0:1 /var/lib/docker/containers/" + "c" * 64 + "/hostname /etc/hostname rw - ext4 /dev/x rw\n"
+
+
+@pytest.mark.parametrize(
+    ("files_", "container"),
+    [
+        ({"cgroup": CGROUP_V1}, "a" * 64),
+        ({"cgroup": CGROUP_SYSTEMD}, "b" * 64),
+        ({"cgroup": "0::/\n", "mountinfo": MOUNTINFO}, "c" * 64),
+        ({"cgroup": "0::/user.slice\n", "mountinfo": "1 2 0:1 / / rw\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_container_is_found_where_the_kernel_shows_it(tmp_path: Path, files_: dict[str, str], container: str | None) -> None:
+    for name, content in files_.items():
+        (tmp_path / name).write_text(content)
+    found = ContainerResourceDetector(proc=str(tmp_path)).detect().attributes
+    assert dict(found) == ({} if container is None else {"container.id": container})

@@ -90,7 +90,10 @@ def test_the_error_names_the_file_and_is_a_configuration_error(tmp_path: Path) -
         ("tracer_provider: ", "tracer_provider=null (line 2): expected a mapping"),
         ("tracer_provider: {}", "tracer_provider.processors (line 2): is missing"),
         ("tracer_provider: {processors: []}", "tracer_provider.processors=[...] (line 2): expected a list of one entry or more"),
-        ("resource: {attributes: [{name: '', value: 1}]}", "resource.attributes[0].name='' (line 2): expected a string that is not empty"),
+        (
+            "resource: {attributes: [{name: '', value: 1}]}",
+            "resource.attributes[0].name='' (line 2): expected a string that is not empty",
+        ),
         (
             "resource: {attributes: [{name: a, value: x, type: int}]}",
             "resource.attributes[0].value='x' (line 2): expected an integer",
@@ -118,12 +121,18 @@ def test_the_error_names_the_file_and_is_a_configuration_error(tmp_path: Path) -
             "propagator: {composite_list: 'tracecontext,nobodys'}",
             "propagator.composite_list (line 2): nothing of that name is built in or installed (opentelemetry_propagator)",
         ),
-        ("instrumentation/development: {python: [flask]}", "instrumentation/development.python (line 2): expected a mapping of settings"),
+        (
+            "instrumentation/development: {python: [flask]}",
+            "instrumentation/development.python (line 2): expected a mapping of settings",
+        ),
         (
             "distribution: {tracecore: {ring_bytes: 5}}" + TRACER_PROVIDER.replace("simple", "batch"),
             "distribution.tracecore.ring_bytes=5 (line 2): expected a power of two from 65536 to 1073741824",
         ),
-        ("attribute_limits: {attribute_count_limit: '5'}", "attribute_limits.attribute_count_limit='5' (line 2): expected an integer"),
+        (
+            "attribute_limits: {attribute_count_limit: '5'}",
+            "attribute_limits.attribute_count_limit='5' (line 2): expected an integer",
+        ),
         ("disabled: 1", "disabled=1 (line 2): expected true or false"),
         ("disabled: ${WRONG.REF}", "disabled=${WRONG.REF} (line 2): expected ${VAR}"),
     ],
@@ -136,10 +145,19 @@ def test_each_section_says_what_it_expects(tmp_path: Path, text: str, fault: str
 @pytest.mark.parametrize(
     ("exporter", "fault"),
     [
-        ("{otlp_http: {tls: {ca_file: ca.pem}, endpoint: 'https://a'}}", "otlp_http.tls.ca_file='ca.pem' (line 5): expected an absolute path"),
-        ("{otlp_http: {tls: {key_file: /k}, endpoint: 'https://a'}}", "otlp_http.tls.key_file='/k' (line 5): expected cert_file beside it"),
+        (
+            "{otlp_http: {tls: {ca_file: ca.pem}, endpoint: 'https://a'}}",
+            "otlp_http.tls.ca_file='ca.pem' (line 5): expected an absolute path",
+        ),
+        (
+            "{otlp_http: {tls: {key_file: /k}, endpoint: 'https://a'}}",
+            "otlp_http.tls.key_file='/k' (line 5): expected cert_file beside it",
+        ),
         ("{otlp_http: {tls: {ca_file: /nowhere}, endpoint: 'https://a'}}", "otlp_http.tls.ca_file='/nowhere' (line 5): expected"),
-        ("{otlp_http: {headers_list: 'a=b,secret'}}", "otlp_http.headers_list=(hidden) (line 5): expected name=value, comma-separated; entry 2 is not"),
+        (
+            "{otlp_http: {headers_list: 'a=b,secret'}}",
+            "otlp_http.headers_list=(hidden) (line 5): expected name=value, comma-separated; entry 2 is not",
+        ),
         ("{otlp_http: {compression: brotli}}", "otlp_http.compression='brotli' (line 5): expected one of none, gzip"),
         ("{otlp_http: {encoding: xml}}", "otlp_http.encoding='xml' (line 5): expected protobuf or json"),
         ("{otlp_http: {endpoint: 'http://u:secret@h:99999'}}", "otlp_http.endpoint='http://***@h:99999' (line 5): expected"),
@@ -218,16 +236,16 @@ def test_what_has_no_effect_is_remarked_upon(tmp_path: Path) -> None:
 
 # --- against the schema's own judge ---------------------------------------------------------------------------
 
-LEAVES = st.none() | st.booleans() | st.integers(-2, 300) | st.floats(0, 2, allow_nan=False) | st.sampled_from(["", "a", "info", "1"])
+LEAVES = (
+    st.none() | st.booleans() | st.integers(-2, 300) | st.floats(0, 2, allow_nan=False) | st.sampled_from(["", "a", "info", "1"])
+)
 KEYS = st.sampled_from(
     "disabled log_level attribute_limits attribute_count_limit attribute_value_length_limit propagator composite_list resource "
     "attributes attributes_list schema_url name value type tracer_provider processors batch simple exporter console otlp_http endpoint "
     "timeout encoding limits event_count_limit sampler always_on always_off parent_based root trace_id_ratio_based ratio "
     "schedule_delay max_queue_size headers tls tracer_configurator/development default_config enabled tracers config".split()
 )
-TREES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=10
-)
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=10)
 SAMPLERS = st.recursive(
     st.sampled_from([{"always_on": None}, {"always_off": {}}, {"trace_id_ratio_based": None}])
     | st.builds(lambda ratio: {"trace_id_ratio_based": {"ratio": ratio}}, LEAVES),
@@ -278,5 +296,14 @@ def test_the_published_schema_and_ours_accept_the_same_files(
 
 
 def _is_beyond_the_schema(fault: str) -> bool:
-    words = ("nothing of that name", "a URL", "key=value", "cannot be made", "is missing", "a string that is not empty", "resource.attributes[", "one of none")
+    words = (
+        "nothing of that name",
+        "a URL",
+        "key=value",
+        "cannot be made",
+        "is missing",
+        "a string that is not empty",
+        "resource.attributes[",
+        "one of none",
+    )
     return any(word in fault for word in words)

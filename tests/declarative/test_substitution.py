@@ -82,9 +82,7 @@ def test_any_text_can_be_written_with_its_dollar_signs_doubled(text: str) -> Non
 
 
 @given(name=NAMES, value=VALUES, before=st.text("ab {}:-", max_size=4), after=st.text("ab {:-", max_size=4))
-def test_what_a_variable_holds_comes_out_whole_and_is_not_looked_at_again(
-    name: str, value: str, before: str, after: str
-) -> None:
+def test_what_a_variable_holds_comes_out_whole_and_is_not_looked_at_again(name: str, value: str, before: str, after: str) -> None:
     assert substitute(f"{before}${{{name}}}{after}", {name: value}) == before + value + after
     assert substitute(f"{before}${{env:{name}}}{after}", {name: value}) == before + value + after
 

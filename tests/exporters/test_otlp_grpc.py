@@ -361,6 +361,12 @@ def test_a_host_and_port_need_to_be_told_that_there_is_no_tls(receive: Any) -> N
     assert export(exporter_to(receiver.host), seconds=5).reason == "connection"
 
 
+def test_the_scheme_of_a_url_says_whether_there_is_tls(receive: Any) -> None:
+    receiver = receive()
+    assert export(exporter_to(receiver.url, insecure=False)).accepted == 3
+    assert export(exporter_to(f"https://{receiver.host}", insecure=True)).reason == "connection"
+
+
 def test_userinfo_becomes_basic_authentication_and_is_never_shown(receive: Any) -> None:
     receiver = receive(abort("INTERNAL"))
     exporter = exporter_to(f"http://user:p%40ss@{receiver.host}")
@@ -551,8 +557,6 @@ def test_a_malformed_endpoint_is_an_error_in_code(endpoint: Any) -> None:
 @pytest.mark.parametrize(
     ("variable", "arguments"),
     [
-        ("insecure", {"endpoint": "http://c", "insecure": False}),
-        ("insecure", {"endpoint": "https://c", "insecure": True}),
         ("insecure", {"endpoint": "c", "insecure": "yes"}),
         ("timeout", {"timeout": 0}),
         ("compression", {"compression": "zstd"}),
@@ -637,6 +641,28 @@ def test_the_protocol_of_the_environment_sends_grpc(receive: Any) -> None:
     assert isinstance(exporters_by_name(["otlp_proto_grpc"], {})[0], OTLPGRPCExporter)
 
 
+@pytest.mark.parametrize("by", ["environment", "argument"])
+def test_a_program_that_names_the_protocol_sends_grpc(receive: Any, by: str) -> None:
+    receiver = receive()
+    arguments = "" if by == "environment" else f"endpoint={receiver.url!r}"
+    code = f"""
+        import sys, tracecore
+        assert "grpc" not in sys.modules
+        tracecore.init({arguments})
+        with tracecore.span("span 0"):
+            pass
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    environment[BASE + "PROTOCOL"] = "grpc"
+    if by == "environment":
+        environment[BASE + "ENDPOINT"] = receiver.url
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert receiver.names == ["span 0"]
+
+
 def test_wrong_settings_are_one_line_and_a_missing_certificate_stops(caplog: pytest.LogCaptureFixture) -> None:
     errors.reset_reports()
     from_environment({BASE + "COMPRESSION": "zstd", BASE + "TIMEOUT": "never"})
@@ -655,5 +681,8 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(ConfigurationError, match=r"install the extra tracecore-native\[grpc\]"):
         OTLPGRPCExporter()
-    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_PROTOCOL=grpc"):
-        exporters_by_name(["otlp"], {BASE + "PROTOCOL": "grpc"})
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_PROTOCOL='grpc': expected the package grpcio"):
+        from_environment({BASE + "PROTOCOL": "grpc"})
+    errors.reset_reports()
+    assert exporters_by_name(["otlp"], {BASE + "PROTOCOL": "grpc"}) == []
+    assert errors.reported()["invalid_otel_exporter_otlp_protocol"] == 1

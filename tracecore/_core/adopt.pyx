@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from tracecore._core cimport tc, values
 from tracecore._core.annotations cimport write_event, write_link
 from tracecore._core.foreign cimport kind_code
-from tracecore._core.recorder cimport Recorder
+from tracecore._core.recorder cimport BRANCH_ROOT, N_RESULTS, Recorder
 from tracecore._core.span cimport Span, SpanSource, new_span
 from tracecore._core.span_context cimport id_to_bytes
 from tracecore.errors import report
@@ -53,20 +53,20 @@ def adopt(SpanSource source not None, span: object) -> None:
     made.start_ns = span.start_time or 0
     values.put_attributes(made.draft, dict(span.attributes or {}), NO_LIMIT, -1)
     made.draft.dropped_attributes += <uint32_t>span.dropped_attributes
+    for link in span.links:  # first, as most are given when a span starts
+        put_link(made, link)
     for event in span.events:
         put_event(made, event)
-    for link in span.links:
-        put_link(made, link)
     made.draft.dropped_events += <uint32_t>span.dropped_events
     made.draft.dropped_links += <uint32_t>span.dropped_links
-    recorder.n_started += 1
+    recorder.tally.started[<int>BRANCH_ROOT * <int>N_RESULTS + 1 + (made.trace_flags & 1)] += 1
     made.finish(<uint64_t>(span.end_time or made.start_ns))
 
 
 cdef int put_event(Span made, object event) except -1:
     cdef tc.tc_draft *aside = values.take_aside()
     try:
-        write_event(aside, event.name, <uint64_t>event.timestamp, event.attributes, NO_LIMIT, -1)
+        write_event(aside, event.name, <uint64_t>event.timestamp, event.attributes, NO_LIMIT, -1, dropped_of(event))
         append(made, aside)
         tc.tc_draft_settle_event(made.draft, NO_LIMIT)
     except Exception as error:
@@ -79,7 +79,7 @@ cdef int put_event(Span made, object event) except -1:
 cdef int put_link(Span made, object link) except -1:
     cdef tc.tc_draft *aside = values.take_aside()
     try:
-        write_link(aside, link.context, link.attributes, NO_LIMIT, -1)
+        write_link(aside, link.context, link.attributes, NO_LIMIT, -1, dropped_of(link))
         append(made, aside)
         tc.tc_draft_settle_link(made.draft, NO_LIMIT)
     except Exception as error:
@@ -93,3 +93,8 @@ cdef int append(Span made, tc.tc_draft *aside) except -1:
     if not tc.tc_draft_append(made.draft, aside):
         raise MemoryError
     return 0
+
+
+cdef uint32_t dropped_of(object annotation) except? 0xffffffff:
+    """How many attributes an event or a link has lost to its limits."""
+    return getattr(annotation.attributes, "dropped", 0)

@@ -1,11 +1,12 @@
 # cython: binding=False
-"""Events, links and baggage as items of a record; tc_record.h draws their layout."""
+"""Events, links, baggage and the items that few spans have, in a record; tc_record.h draws their layout."""
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tracecore._core cimport tc, values
 from tracecore._core.span_context cimport id_to_bytes
+from tracecore.errors import report
 
 
 cpdef bint is_valid_link(object context, object attributes) except -1:
@@ -20,7 +21,7 @@ cpdef object exception_type_name(object cls):
 
 
 cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object attributes, uint32_t limit,
-                   Py_ssize_t max_length) except -1:
+                     Py_ssize_t max_length, uint32_t dropped_before) except -1:
     """Append one event."""
     cdef uint32_t content_at, id, dropped
     cdef uint8_t *head = NULL
@@ -38,14 +39,14 @@ cdef int write_event(tc.tc_draft *draft, object name, uint64_t timestamp, object
     if head == NULL:
         raise MemoryError
     tc.tc_store_u64(head, timestamp)
-    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    dropped = dropped_before + values.put_inner_attributes(draft, attributes, limit, max_length)
     tc.tc_store_u32(draft.data + content_at + 8, dropped)  # the draft may have moved
     tc.tc_draft_close(draft, content_at)
     return 0
 
 
 cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint32_t limit,
-                  Py_ssize_t max_length) except -1:
+                    Py_ssize_t max_length, uint32_t dropped_before) except -1:
     """Append one link."""
     cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_LINK, 0, NULL, 0)
     cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_LINK_HEAD_BYTES) if content_at != 0 else NULL
@@ -65,7 +66,7 @@ cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint3
         if not tc.tc_draft_put_bytes(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, NULL, 0,
                                      <const uint8_t *><char *>state, len(state)):
             raise MemoryError
-    dropped = values.put_inner_attributes(draft, attributes, limit, max_length)
+    dropped = dropped_before + values.put_inner_attributes(draft, attributes, limit, max_length)
     tc.tc_store_u32(draft.data + content_at + 28, dropped)  # the draft may have moved
     tc.tc_draft_close(draft, content_at)
     return 0
@@ -80,4 +81,28 @@ cdef int write_baggage(tc.tc_draft *draft, object baggage, uint32_t limit, Py_ss
     tc.tc_store_u32(head, limit)
     values.put_inner_attributes(draft, baggage, 0xffffffff, max_length)
     tc.tc_draft_close(draft, content_at)
+    return 0
+
+
+cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, bytes content) noexcept:
+    """Append one of the rare items; without room for it the record goes without."""
+    cdef uint32_t at = draft.length
+    if not tc.tc_draft_put_bytes(draft, type, key_id, NULL, 0, <const uint8_t *><char *>content, len(content)):
+        draft.length = at
+
+
+cdef int put_rare(tc.tc_draft *draft, object name, object message, object trace_state, object parent_state) except -1:
+    """Append what few spans have: a name without an id, a status description, a tracestate."""
+    try:
+        if name:
+            put_item(draft, tc.TC_NAME, 0, values.text_bytes(str(name)))
+        if message is not None:
+            put_item(draft, tc.TC_MESSAGE, 0, values.text_bytes(message))
+        if trace_state:
+            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, values.text_bytes(trace_state.to_header()))
+        if parent_state is not None:
+            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_PARENT_TRACE_STATE, values.text_bytes(parent_state.to_header()))
+    except Exception as error:
+        report("span_text", "name, status or tracestate of a span was not recorded: %s: %s",
+               type(error).__name__, error)
     return 0

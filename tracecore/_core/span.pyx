@@ -12,12 +12,10 @@ Threads: any, under the GIL, which is also what makes the draft's one writer.
 """
 
 cimport cython
-from cpython.dict cimport PyDict_Size
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-import sys
 from types import MappingProxyType
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
@@ -25,12 +23,12 @@ from opentelemetry.trace import Span as ApiSpan
 from opentelemetry.trace.status import Status
 
 from tracecore._core cimport tc, values
-from tracecore._core.annotations cimport exception_type_name, is_valid_link, write_event, write_link
+from tracecore._core.annotations cimport exception_type_name, is_valid_link, put_rare, write_event, write_link
+from tracecore._core.class_of_spans cimport class_of_spans
 from tracecore._core.decode cimport attributes_kept, readable_span_class, read_events, read_links, span_kind, status
 from tracecore._core.recorder cimport Recorder
 from tracecore._core.span_context cimport make_span_context
 from tracecore.errors import report
-from tracecore.sdk_classes import of_core
 
 cdef extern from *:
     """
@@ -194,25 +192,6 @@ cdef PassedOnSpan new_passed_on_span(object context):
     return span
 
 
-# ---- what isinstance() is told of a span: tracecore.sdk_classes ------------------------------------
-
-cdef dict MODULES = sys.modules
-cdef Py_ssize_t n_modules_seen = -1  # how many there were when the answer below was found
-cdef object class_of_spans = None
-
-
-cdef object learn_class():
-    """What `Span.__class__` is with the modules that are loaded now."""
-    global n_modules_seen, class_of_spans
-    cdef Py_ssize_t n = PyDict_Size(MODULES)
-    module = MODULES.get("opentelemetry.sdk.trace")
-    found = Span if module is None else of_core(module, "_Span", Span)
-    if found is None:  # the module is still being imported: look again the next time
-        return Span
-    n_modules_seen, class_of_spans = n, found
-    return found
-
-
 @cython.final
 @cython.no_gc
 cdef class Span(SpanBase):
@@ -256,7 +235,7 @@ cdef class Span(SpanBase):
         try:
             aside = values.take_aside()
             write_event(aside, name, now if timestamp is None else int(timestamp), attributes,
-                      recorder.max_event_attributes, recorder.max_length)
+                      recorder.max_event_attributes, recorder.max_length, 0)
             if not tc.tc_draft_append(self.draft, aside):
                 raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_event(self.draft, recorder.max_events)
@@ -278,7 +257,7 @@ cdef class Span(SpanBase):
             if not is_valid_link(context, attributes):
                 return 0
             aside = values.take_aside()
-            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length)
+            write_link(aside, context, attributes, recorder.max_link_attributes, recorder.max_length, 0)
             if not tc.tc_draft_append(self.draft, aside):
                 raise MemoryError("no room for it, or the span has ended meanwhile")
             tc.tc_draft_settle_link(self.draft, recorder.max_links)
@@ -391,7 +370,8 @@ cdef class Span(SpanBase):
     cdef int finish_slowly(self, Recorder recorder) except -1:
         """With code of others in between, which may ask the program to stop: the span is committed all the same."""
         try:
-            put_rare(self, self.draft)
+            put_rare(self.draft, self.name if tc.tc_draft_body(self.draft).name_id == 0 else None, self.message,
+                     self.trace_state, self.parent_state)
         finally:
             self.seal()
             try:
@@ -437,11 +417,7 @@ cdef class Span(SpanBase):
 
     @property
     def __class__(self):
-        # Every isinstance(span, opentelemetry.trace.Span) asks for it, so a look into sys.modules would be felt.
-        # Its size is enough: that package cannot come or go without changing it.
-        if tc.TC_LIKELY(PyDict_Size(MODULES) == n_modules_seen):
-            return class_of_spans
-        return learn_class()
+        return class_of_spans(Span)
 
     def is_recording(self) -> bool:
         return not self.ended
@@ -558,31 +534,6 @@ cdef Span new_span(SpanSource source, object name):
 
 cdef object after_end(str method):
     report("after_end", "%s called on a span that has ended", method)
-
-
-cdef void put_item(tc.tc_draft *draft, tc.tc_item_type type, uint32_t key_id, bytes content) noexcept:
-    """Append one of the rare items; without room for it the record goes without."""
-    cdef uint32_t at = draft.length
-    if not tc.tc_draft_put_bytes(draft, type, key_id, NULL, 0, <const uint8_t *><char *>content, len(content)):
-        draft.length = at
-
-
-cdef int put_rare(Span span, tc.tc_draft *draft) except -1:
-    """What few spans have: a name without an id, a status description, a tracestate."""
-    try:
-        if tc.tc_draft_body(draft).name_id == 0 and span.name:
-            put_item(draft, tc.TC_NAME, 0, values.text_bytes(str(span.name)))
-        if span.message is not None:
-            put_item(draft, tc.TC_MESSAGE, 0, values.text_bytes(span.message))
-        if span.trace_state:
-            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_TRACE_STATE, values.text_bytes(span.trace_state.to_header()))
-        if span.parent_state is not None:
-            put_item(draft, tc.TC_EXTRA, tc.TC_EXTRA_PARENT_TRACE_STATE,
-                     values.text_bytes(span.parent_state.to_header()))
-    except Exception as error:
-        report("span_text", "name, status or tracestate of a span was not recorded: %s: %s",
-               type(error).__name__, error)
-    return 0
 
 
 cdef object readable(Span span):

@@ -240,7 +240,7 @@ cdef class Tracer(SpanSource):
 
     @property
     def __class__(self):
-        """The SDK's class of the same role where that is loaded: tracecore.sdk_classes."""
+        # Asked by isinstance(); see tracecore.sdk_classes.
         return of_core(sys.modules.get("opentelemetry.sdk.trace"), "Tracer", Tracer) or Tracer
 
     @property

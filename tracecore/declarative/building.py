@@ -20,9 +20,11 @@ from msgspec import UNSET, Struct, field
 from tracecore import config, propagators, sampling
 from tracecore.declarative import schema
 from tracecore.declarative.document import Node, plain, read
+from tracecore.declarative.exporters import OURS as OUR_EXPORTERS
 from tracecore.declarative.exporters import PLACES, exporter
 from tracecore.declarative.faults import ConfigurationFileError, Fault, did_you_mean, shown
-from tracecore.declarative.processors import OURS, processor
+from tracecore.declarative.processors import OURS as OUR_PROCESSORS
+from tracecore.declarative.processors import processor
 from tracecore.declarative.resources import resource_of
 from tracecore.declarative.samplers import WrongComponent, sampler
 from tracecore.declarative.validation import Validation
@@ -58,6 +60,8 @@ class BatchSettings(NamedTuple):
     export_timeout: float
 
 
+_EXPORTERS: Final = {*schema.COMPONENTS["exporter"], *OUR_EXPORTERS}
+
 _ONE_BY_ONE: Final = BatchSettings(config.DEFAULT_RING_BYTES, 1, 0.001, config.DEFAULT_EXPORT_TIMEOUT_S)
 
 
@@ -76,6 +80,8 @@ class Parts(Struct, kw_only=True):
     log_level: int | None
     has_tracer_provider: bool
     resource: Resource
+    process_dependent: Callable[[], Resource]
+    """What of the resource is to be asked again in a forked child."""
     propagator: Any
     sampler: Any = None
     limits: SpanLimits | None = None
@@ -124,6 +130,7 @@ def provider_of(parts: Parts) -> TracerProvider:
         span_limits=parts.limits or _limits(schema.SpanLimits(), None),
         _tracer_configurator=parts.tracer_configurator,
         _disabled=is_disabled,
+        _process_dependent=parts.process_dependent,
     )
     for each in parts.processors:
         if isinstance(each, BatchOf):
@@ -165,16 +172,18 @@ class _Building:
 
     def parts(self, data: dict[str, Any]) -> Parts:
         configuration = self._configuration
+        resource, process_dependent = resource_of(
+            None if configuration.resource is UNSET else configuration.resource,
+            self._validation.sources.get,
+            self._fault,
+        )
         parts = Parts(
             file=self._file,
             is_disabled=configuration.disabled is True,
             log_level=None if configuration.log_level is None else LEVELS[configuration.log_level.rstrip("234")],
             has_tracer_provider=configuration.tracer_provider is not UNSET,
-            resource=resource_of(
-                None if configuration.resource is UNSET else configuration.resource,
-                self._validation.sources.get,
-                self._fault,
-            ),
+            resource=resource,
+            process_dependent=process_dependent,
             propagator=self._propagator(),
             instrumentation=self._instrumentation(),
             remarks=self._validation.remarks,
@@ -208,7 +217,8 @@ class _Building:
         try:
             return make()
         except ConfigurationError as fault:
-            key = PLACES.get(fault.variable, fault.variable)
+            places = {} if component.name in OUR_EXPORTERS else PLACES
+            key = places.get(fault.variable, fault.variable)
             value = fault.value if fault.value == "(hidden)" or fault.value is None else shown(fault.value)
             self._fault(f"{component.path}.{key}", f"expected {fault.expected}", value)
         except WrongComponent as fault:
@@ -226,7 +236,7 @@ class _Building:
     def try_exporters(self) -> None:
         """Make the exporters of a file that is refused anyway, for the faults that only they can find."""
         for component in self._validation.exporters:
-            made = self._made(component, schema.COMPONENTS["exporter"], partial(exporter, component, self._remark))
+            made = self._made(component, _EXPORTERS, partial(exporter, component, self._remark))
             if callable(shutdown := getattr(made, "shutdown", None)):
                 shutdown()
 
@@ -273,10 +283,10 @@ class _Building:
 
     def _processor(self, component: schema.Component) -> Any:
         if component.name not in schema.COMPONENTS["processor"]:
-            known = {*schema.COMPONENTS["processor"], *OURS}
+            known = {*schema.COMPONENTS["processor"], *OUR_PROCESSORS}
             return self._made(component, known, partial(processor, component))
         choice: schema.Component = component.settings.exporter
-        made = self._made(choice, schema.COMPONENTS["exporter"], partial(exporter, choice, self._remark))
+        made = self._made(choice, _EXPORTERS, partial(exporter, choice, self._remark))
         if made is None:
             return None
         if not callable(getattr(made, "export", None)):

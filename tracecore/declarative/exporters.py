@@ -15,15 +15,17 @@ from urllib.parse import unquote, urlsplit
 from msgspec import UNSET
 
 from tracecore.declarative import schema
+from tracecore.declarative.arguments import made_of
 from tracecore.entry_point import load_entry_point
 from tracecore.errors import ConfigurationError
 
-__all__ = ["PLACES", "exporter"]
+__all__ = ["OURS", "PLACES", "exporter"]
 
 PLACES: Final = {
     "certificate_file": "tls.ca_file",
     "client_certificate_file": "tls.cert_file",
     "client_key_file": "tls.key_file",
+    "max_request_bytes": "max_request_size",
     "path": "output_stream",
 }
 """Keys of the file, by the arguments of our exporters that they are passed as."""
@@ -40,6 +42,8 @@ def exporter(component: schema.Component, note: Callable[[str, str], None]) -> A
     """
     if (make := _OURS.get(component.name)) is not None:
         return make(component.settings, lambda key, words: note(f"{component.path}.{key}", words))
+    if (ours := OURS.get(component.name)) is not None:
+        return made_of(*ours, component)
     return load_entry_point("opentelemetry_traces_exporter", component.name)(**component.settings)
 
 
@@ -56,15 +60,11 @@ def _otlp_http(settings: schema.OtlpHttp, note: Callable[[str, str], None]) -> A
     arguments = _otlp_arguments(settings, note)
     if settings.encoding is not None:
         arguments["encoding"] = settings.encoding
-    if settings.max_request_size is not None:
-        arguments["max_request_bytes"] = settings.max_request_size
     return _ours("otlp_http", "OTLPHTTPExporter")(**arguments)
 
 
 def _otlp_grpc(settings: schema.OtlpGrpc, note: Callable[[str, str], None]) -> Any:
     arguments = _otlp_arguments(settings, note)
-    if settings.max_request_size is not None:
-        note("max_request_size", "has no effect: the size of requests is bounded by max_export_batch_size")
     if settings.tls is not None and settings.tls.insecure is not None:
         arguments["insecure"] = settings.tls.insecure
     return _ours("otlp_grpc", "OTLPGRPCExporter")(**arguments)
@@ -84,6 +84,15 @@ def _zipkin(settings: schema.Zipkin, note: Callable[[str, str], None]) -> Any:
     return _ours("zipkin", "ZipkinExporter")(**arguments)
 
 
+OURS: Final[dict[str, tuple[str, str]]] = {
+    "tracecore/jaeger_agent": ("tracecore.exporters.jaeger_agent", "JaegerAgentExporter"),
+    "tracecore/jaeger_collector": ("tracecore.exporters.jaeger_collector", "JaegerCollectorExporter"),
+    "tracecore/msgpack_file": ("tracecore.exporters.msgpack_file", "MessagePackFileExporter"),
+    "tracecore/otlp_file": ("tracecore.exporters.otlp_file", "OTLPFileExporter"),
+    "tracecore/zipkin": ("tracecore.exporters.zipkin", "ZipkinExporter"),
+}
+"""Exporters that the schema does not have, or not with all their settings: these are the class's arguments."""
+
 _OURS: Final[dict[str, Callable[[Any, Callable[[str, str], None]], Any]]] = {
     "console": _console,
     "otlp_file/development": _otlp_file,
@@ -102,10 +111,12 @@ def _otlp_arguments(settings: schema.OtlpHttp | schema.OtlpGrpc, note: Callable[
         arguments["compression"] = settings.compression.lower()
     if settings.timeout is not None:
         arguments["timeout"] = settings.timeout / 1000 or _NO_LIMIT_S
+    if settings.max_request_size is not None:
+        arguments["max_request_bytes"] = settings.max_request_size
     if settings.max_response_size is not None:
         note("max_response_size", "has no effect: of an answer no more is read than is needed")
     tls = settings.tls
-    if tls is not None and (settings.endpoint or "http:").lower().startswith("http:"):
+    if tls is not None and _is_plain(settings):
         if tls.ca_file or tls.key_file or tls.cert_file:
             note("tls", "has no effect: the endpoint is not https")
     elif tls is not None:
@@ -118,6 +129,13 @@ def _otlp_arguments(settings: schema.OtlpHttp | schema.OtlpGrpc, note: Callable[
                     raise ConfigurationError(key, file, "an absolute path")
                 arguments[argument] = file
     return arguments
+
+
+def _is_plain(settings: schema.OtlpHttp | schema.OtlpGrpc) -> bool:
+    """Return whether the endpoint says that there is no TLS; one of gRPC without a scheme is for its exporter to judge."""
+    if settings.endpoint is not None:
+        return settings.endpoint.lower().startswith("http:")
+    return isinstance(settings, schema.OtlpHttp)
 
 
 def _headers(settings: schema.OtlpHttp | schema.OtlpGrpc) -> dict[str, str]:

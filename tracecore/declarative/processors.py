@@ -10,21 +10,27 @@ an object with `attach_stage`, which TracerProvider.add_span_processor takes as 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Final
 
+from tracecore.declarative.arguments import made_of
 from tracecore.declarative.schema import Component
 from tracecore.entry_point import load_entry_point
 
 __all__ = ["OURS", "processor"]
 
-OURS: Final[dict[str, tuple[str, str]]] = {}
+OURS: Final[dict[str, tuple[str, str]]] = {
+    "tracecore/dropping": ("tracecore.declarative.rules", "dropping"),
+    "tracecore/redaction": ("tracecore.declarative.rules", "redaction"),
+    "tracecore/span_metrics": ("tracecore.processors.span_metrics", "SpanMetrics"),
+}
 """Name in the file -> (module, callable)."""
 
 
 def processor(component: Component) -> Any:
-    """Return what `component` names.  Raises: LookupError for a name nobody has, and what making it raises."""
+    """Return what `component` names.
+
+    Raises: ConfigurationError for a setting, LookupError for a name nobody has, and what the code of others raises.
+    """
     if (ours := OURS.get(component.name)) is not None:
-        module, name = ours
-        return getattr(import_module(module), name)(**component.settings)
+        return made_of(*ours, component)
     return load_entry_point("opentelemetry_span_processor", component.name)(**component.settings)

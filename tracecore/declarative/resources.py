@@ -23,7 +23,7 @@ from tracecore import config, resource
 from tracecore.container_detector import ContainerResourceDetector
 from tracecore.declarative import schema
 from tracecore.declarative.document import core_schema, join
-from tracecore.declarative.faults import Fault, did_you_mean, shown
+from tracecore.declarative.faults import did_you_mean, shown
 from tracecore.entry_point import load_entry_point
 from tracecore.resource import Resource
 
@@ -34,16 +34,20 @@ def resource_of(
     settings: schema.Resource | None,
     source_of: Callable[[str], str | None],
     fault: Callable[[str, str, str | None], None],
-) -> Resource:
-    """Return the resource.
+) -> tuple[Resource, Callable[[], Resource]]:
+    """Return the resource, and what returns the attributes that are others in a forked child.
 
     `source_of` gives the text of an unquoted scalar by its path; `fault` takes path, words and value of what is wrong.
     """
     made = resource.undetected()
     if settings is None:
-        return made
+        return made, Resource.get_empty
+    detectors: list[resource.ResourceDetector] = []
+    accepts: Callable[[str], bool] = bool
     if settings.detection is not UNSET:
-        made = made.merge(Resource(_detected(settings.detection, fault)))
+        detectors = _detectors(settings.detection, fault)
+        accepts = _filter(settings.detection.attributes)
+        made = made.merge(_detected(detectors, accepts))
     attributes: dict[str, Any] = {}
     if settings.attributes_list:
         attributes, wrong = config.key_values(settings.attributes_list)
@@ -56,7 +60,13 @@ def resource_of(
             if value is None:
                 fault(path, f"expected {_WORDS[attribute.type or 'string']}", shown(attribute.value))
             attributes[attribute.name] = value
-    return made.merge(Resource(attributes, settings.schema_url))
+    again = [each for each in detectors if getattr(each, "is_process_dependent", bool)()]
+
+    def in_a_child() -> Resource:
+        # What the file says itself holds in every process.
+        return _detected(again, lambda key: accepts(key) and key not in attributes)
+
+    return made.merge(Resource(attributes, settings.schema_url)), in_a_child
 
 
 # --- attributes -----------------------------------------------------------------------------------------------
@@ -114,6 +124,9 @@ def _scalar(value: Any, kind: str) -> Any:
 class _Service(resource.ResourceDetector):
     """service.instance.id, and service.name where OTEL_SERVICE_NAME says it."""
 
+    def is_process_dependent(self) -> bool:
+        return True
+
     def detect(self) -> Resource:
         found = resource.ServiceInstanceIdResourceDetector().detect()
         name = config.service_name()
@@ -131,28 +144,30 @@ _OURS: Final[dict[str, tuple[type[resource.ResourceDetector], ...]]] = {
 }
 
 
-def _detected(settings: schema.Detection, fault: Callable[[str, str, str | None], None]) -> dict[str, Any]:
-    detectors: list[resource.ResourceDetector] = []
+def _detectors(settings: schema.Detection, fault: Callable[[str, str, str | None], None]) -> list[Any]:
+    detectors: list[Any] = []
     for component in [] if settings.detectors is UNSET else settings.detectors:
         if component.name in _OURS:
             detectors.extend(cls() for cls in _OURS[component.name])
             continue
         try:
-            given = {} if isinstance(component.settings, schema.Empty) else component.settings
-            detectors.append(load_entry_point("opentelemetry_resource_detector", component.name)(**given))
+            detectors.append(load_entry_point("opentelemetry_resource_detector", component.name)(**component.settings))
         except LookupError as missing:
             fault(component.path, f"{missing}{did_you_mean(component.name, _OURS)}", None)
         except Exception as raised:  # code of another package
             fault(component.path, f"cannot be made: {type(raised).__name__}: {raised}", None)
+    return detectors
+
+
+def _detected(detectors: list[Any], accepts: Callable[[str], bool]) -> Resource:
     found = resource.get_aggregated_resources(detectors, Resource.get_empty()).attributes
-    patterns = settings.attributes
+    return Resource({key: value for key, value in found.items() if accepts(key)})
+
+
+def _filter(patterns: Any) -> Callable[[str], bool]:
+    """Return whether a key passes: it is included, where anything is said about that, and not excluded."""
     if patterns is UNSET:
-        return dict(found)
+        return bool
     included = ["*"] if patterns.included is UNSET else patterns.included
     excluded = [] if patterns.excluded is UNSET else patterns.excluded
-    return {
-        key: value
-        for key, value in found.items()
-        if any(fnmatchcase(key, pattern) for pattern in included)
-        and not any(fnmatchcase(key, pattern) for pattern in excluded)
-    }
+    return lambda key: any(fnmatchcase(key, each) for each in included) and not any(fnmatchcase(key, each) for each in excluded)

@@ -30,9 +30,7 @@ def sampler(component: schema.Component) -> Any:
             return sampling.TraceIdRatioBased(_ratio(settings))
         case "parent_based":
             root = sampling.ALWAYS_ON if settings.root is UNSET else sampler(settings.root)
-            branches = {
-                name: sampler(branch) for name in _BRANCHES if (branch := getattr(settings, name)) is not UNSET
-            }
+            branches = {name: sampler(branch) for name in _BRANCHES if (branch := getattr(settings, name)) is not UNSET}
             return sampling.ParentBased(root, **branches)
         case "always_record":
             return sampling.AlwaysRecordSampler(sampler(settings.root))
@@ -88,7 +86,9 @@ def _predicate(rule: schema.Rule) -> Any:
         predicates.append(rules.SpanKindPredicate([SpanKind[kind.upper()] for kind in rule.span_kinds]))
     if rule.parent is not UNSET:
         predicates.append(rules.ParentPredicate(rule.parent))
-    return predicates[0] if len(predicates) == 1 else rules.AllPredicate(predicates) if predicates else rules.AlwaysMatchPredicate()
+    return (
+        predicates[0] if len(predicates) == 1 else rules.AllPredicate(predicates) if predicates else rules.AlwaysMatchPredicate()
+    )
 
 
 def _jaeger_remote(component: schema.Component) -> Any:

@@ -50,7 +50,7 @@ class Validation:
             kinds = [kind for kind in get_args(wanted) if kind not in (type(None), UnsetType)]
             if node.value is None and type(None) in get_args(wanted):
                 return None
-            return self._value(node, kinds[0] if len(kinds) == 1 else Union[tuple(kinds)], path)
+            return self._value(node, kinds[0] if len(kinds) == 1 else Union[tuple(kinds)], path)  # noqa: UP007
         marks = get_args(wanted)[1:] if get_origin(wanted) is Annotated else ()
         if (one_of := next((mark for mark in marks if isinstance(mark, OneOf)), None)) is not None:
             return self._component(node, one_of, path)

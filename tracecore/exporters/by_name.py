@@ -18,12 +18,17 @@ __all__ = ["exporters_by_name"]
 
 _OURS: Final = {
     "console": "tracecore.exporters.console",
+    "jaeger": "tracecore.exporters.jaeger",
+    "jaeger_thrift": "tracecore.exporters.jaeger",
+    "msgpack_file": "tracecore.exporters.msgpack_file",
     "otlp": "tracecore.exporters.otlp",
     "otlp/stdout": "tracecore.exporters.otlp_file:stdout_from_environment",
     "otlp_file": "tracecore.exporters.otlp_file",
     "otlp_json_http": "tracecore.exporters.otlp_http:json_from_environment",
     "otlp_proto_grpc": "tracecore.exporters.otlp_grpc",
     "otlp_proto_http": "tracecore.exporters.otlp_http:protobuf_from_environment",
+    "zipkin": "tracecore.exporters.zipkin",
+    "zipkin_json": "tracecore.exporters.zipkin",
 }
 """The module whose `from_environment` makes the exporter of that name, or another function of it."""
 
@@ -50,7 +55,7 @@ def exporters_by_name(names: Sequence[str], environment: Mapping[str, str]) -> l
         try:
             exporters[key] = load_entry_point("opentelemetry_traces_exporter", name)()
         except Exception as fault:  # code of another package; the program must start without it
-            faults.append(f"{name}: {fault}")
+            faults.append(f"{name}: {fault}" if len(names) > 1 else str(fault))
     if faults:
         used = ",".join(exporters) or "no exporter"
         report("invalid_otel_traces_exporter", "OTEL_TRACES_EXPORTER=%r: %s; using %s", ",".join(names), "; ".join(faults), used)

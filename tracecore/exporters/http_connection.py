@@ -17,7 +17,7 @@ import os
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracecore.errors import ConfigurationError
 from tracecore.exporters.otlp_settings import Endpoint
@@ -31,6 +31,7 @@ __all__ = [
     "TLS",
     "Connection",
     "Reply",
+    "addresses_of",
     "connect_tcp",
     "file_stamp",
     "is_disconnect",
@@ -258,18 +259,23 @@ def left_s(deadline: float) -> float:
     return left_s
 
 
+def addresses_of(host: str, port: int, kind: socket.SocketKind) -> list[Any]:
+    """Return what getaddrinfo knows of a host.  Raises: OSError."""
+    look_up: Any = socket.getaddrinfo
+    if (gevent := sys.modules.get("gevent.monkey")) is not None:
+        # gevent looks names up in a thread pool, which at interpreter exit cannot start its first thread. The
+        # worker is a real thread and may wait for the resolver itself.
+        look_up = gevent.get_original("socket", "getaddrinfo")
+    return list(look_up(host, port, type=kind))
+
+
 def connect_tcp(host: str, port: int, deadline: float) -> socket.socket:
     """Connect to the first address of `host` that answers.  Raises: OSError, the last address's.
 
     Each address gets an equal share of the time left: one that swallows packets (a broken IPv6 route, say) leaves
     time for the next.
     """
-    look_up = socket.getaddrinfo
-    if (gevent := sys.modules.get("gevent.monkey")) is not None:
-        # gevent looks names up in a thread pool, which at interpreter exit cannot start its first thread. The
-        # worker is a real thread and may wait for the resolver itself.
-        look_up = gevent.get_original("socket", "getaddrinfo")
-    addresses = look_up(host, port, type=socket.SOCK_STREAM)
+    addresses = addresses_of(host, port, socket.SOCK_STREAM)
     last_fault: OSError = OSError("name has no address")
     for n_tried, (family, kind, protocol, _, address) in enumerate(addresses):
         share_s = left_s(deadline) / (len(addresses) - n_tried)

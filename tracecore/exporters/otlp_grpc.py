@@ -20,6 +20,8 @@ Connections are gRPC's own affair: a channel is made by the first export of a pr
 Fork: a child leaves the parent's channel alone and makes its own.  gRPC itself survives a fork unless
 GRPC_ENABLE_FORK_SUPPORT=0 is set, which makes every call in a child hang.
 
+Proxies: gRPC honours grpc_proxy, https_proxy, http_proxy and no_proxy by itself.
+
 Not done: opentelemetry-python's credential providers; client-side load balancing beyond what a gRPC name brings.
 
 Sources: OTLP specification 1.9 "OTLP/gRPC"; googleapis, google/rpc/error_details.proto; OpenTelemetry specification
@@ -79,8 +81,8 @@ class OTLPGRPCExporter(RemoteExporter):
     endpoint: a URL ("http://collector:4317"; https speaks TLS), ``host:port``, or a name in gRPC's syntax
         ("unix:/run/collector.sock", "dns:///collector:4317").  Userinfo of a URL becomes HTTP Basic authentication
         unless `headers` brings an authorization of its own; a path has no meaning and is dropped.
-    insecure: True for no TLS, False for TLS, where the endpoint does not say it; None: TLS, but not to a socket of
-        this machine.
+    insecure: True for no TLS, False for TLS; None: TLS, but not to a socket of this machine.  Where the endpoint is
+        a URL its scheme says it, as the specification has it, and this has no meaning.
     headers: metadata sent with every request; names are sent in lower case.
     timeout: seconds one export may take with everything in it; a nearer deadline given to `export` wins.
     compression: "none", "gzip" or "deflate".
@@ -94,6 +96,9 @@ class OTLPGRPCExporter(RemoteExporter):
     Raises: ConfigurationError, for an argument that cannot be honoured, or when grpcio is not installed.
     Threads: as RemoteExporter.  Fork: may be used on both sides, see the head of this file.
     """
+
+    component_type = "otlp_grpc_span_exporter"
+    """Its otel.component.type in tracecore.self_metrics."""
 
     def __init__(
         self,
@@ -136,6 +141,11 @@ class OTLPGRPCExporter(RemoteExporter):
         self._options = list(options.items())
         self._channel: Any = None
         self._call: Any = None
+
+    @property
+    def endpoint(self) -> str:
+        """Where requests go, without credentials."""
+        return self._shown
 
     def __repr__(self) -> str:
         return f"<OTLPGRPCExporter {self._shown} compression={self._compression}>"
@@ -270,8 +280,6 @@ def _is_secure(by_endpoint: bool | None, insecure: object, where: str) -> bool:
         raise ConfigurationError("insecure", insecure, "True, False or None")
     is_socket = where.startswith("unix")
     if by_endpoint is not None and not is_socket:
-        if insecure is not None and insecure is by_endpoint:
-            raise ConfigurationError("insecure", insecure, f"{not insecure} or None, as the endpoint is {where}")
         return by_endpoint
     return not is_socket if insecure is None else not insecure
 
@@ -313,7 +321,6 @@ _VARIABLES = {
     "certificate_file": "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "client_certificate_file": "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     "client_key_file": "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-    "OTLPGRPCExporter": "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
 }
 """What only the environment gives here: what the exporter refuses is named as it was given."""
 
@@ -331,6 +338,8 @@ def from_environment(environment: Mapping[str, str], endpoint: str | None = None
     try:
         exporter = OTLPGRPCExporter(**arguments)
     except ConfigurationError as error:
+        if error.variable == "OTLPGRPCExporter":  # there is no grpcio
+            raise ConfigurationError("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", error.expected) from None
         variable = _VARIABLES.get(error.variable)
         if variable is None:
             raise

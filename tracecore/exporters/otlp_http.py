@@ -46,9 +46,6 @@ class OTLPHTTPExporter(HTTPExporter):
     _format = "OTLP"
     _guess = "; is it a gRPC port?"
 
-    component_type = "otlp_http_span_exporter"
-    """otel.component.type, for tracecore.self_metrics."""
-
     def __init__(
         self,
         endpoint: str = DEFAULT_ENDPOINT,
@@ -80,6 +77,11 @@ class OTLPHTTPExporter(HTTPExporter):
             max_request_bytes=max_request_bytes,
             version=version,
         )
+
+    @property
+    def component_type(self) -> str:
+        """Its otel.component.type in tracecore.self_metrics."""
+        return "otlp_http_json_span_exporter" if self._is_json else "otlp_http_span_exporter"
 
     def _encode(self, batch: SpanBatch) -> bytes:
         return batch.otlp_json() if self._is_json else batch.otlp()

@@ -33,7 +33,7 @@ from tracecore.exporters import Outcome, SpanBatch
 from tracecore.exporters.http_connection import words
 from tracecore.exporters.otlp_settings import check_timeout
 
-__all__ = ["RETRY_PAUSE_S", "Fault", "RemoteExporter", "installed_version"]
+__all__ = ["RETRY_PAUSE_S", "Fault", "RemoteExporter", "installed_version", "summed"]
 
 _DISTRIBUTION = "tracecore-native"
 
@@ -177,7 +177,7 @@ class RemoteExporter:
                 outcomes.append(self._lost(n_part, "encode", words(error)))
                 continue
             outcomes.append(self._export(part, n_part, deadline))
-        return _sum(outcomes)
+        return summed(outcomes)
 
     def _deliver(self, body: bytes, n_spans: int, deadline: float) -> Outcome | Fault:
         """Attempt until something is final."""
@@ -223,7 +223,7 @@ class RemoteExporter:
         self._pid = pid
 
 
-def _sum(outcomes: list[Outcome]) -> Outcome:
+def summed(outcomes: list[Outcome]) -> Outcome:
     """Return the outcome of a batch from those of its parts."""
     worst = max(outcomes, key=lambda outcome: outcome.rejected)
     message = worst.message or next((outcome.message for outcome in outcomes if outcome.message), "")

@@ -140,6 +140,7 @@ class _Measuring:
     """The stage that sees each span once."""
 
     reason = "measured"
+    required = True  # it takes out what must not be sent
 
     def __init__(self, table: SpanMetricsTable) -> None:
         self._table = table

@@ -10,7 +10,6 @@ from typing import Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.util.types import AnyValue
 
-from tracecore import __version__ as _OPENTELEMETRY_SDK_VERSION
 from tracecore.resource import (
     Attributes,
     HostResourceDetector,
@@ -21,15 +20,16 @@ from tracecore.resource import (
     ResourceDetector,
     ServiceInstanceIdResourceDetector,
     get_aggregated_resources,
+    telemetry_sdk,
 )
 from tracecore.resource import HostResourceDetector as _HostResourceDetector
 from tracecore.resource import process_dependent as _get_process_dependent_resource
-from tracecore.resource import telemetry_sdk
 from tracecore.sdk.environment_variables import (
     OTEL_EXPERIMENTAL_RESOURCE_DETECTORS,
     OTEL_RESOURCE_ATTRIBUTES,
     OTEL_SERVICE_NAME,
 )
+from tracecore.sdk.version import __version__ as _OPENTELEMETRY_SDK_VERSION
 
 __all__ = [
     "AnyValue",

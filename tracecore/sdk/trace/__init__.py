@@ -16,6 +16,18 @@ from tracecore.limits import SpanLimits
 from tracecore.provider import TracerProvider
 from tracecore.readable_span import Event, EventBase, ReadableSpan
 from tracecore.resource import Resource
+from tracecore.sdk.environment_variables import (
+    OTEL_ATTRIBUTE_COUNT_LIMIT,
+    OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT,
+    OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT,
+    OTEL_LINK_ATTRIBUTE_COUNT_LIMIT,
+    OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED,
+    OTEL_SDK_DISABLED,
+    OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT,
+    OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT,
+    OTEL_SPAN_EVENT_COUNT_LIMIT,
+    OTEL_SPAN_LINK_COUNT_LIMIT,
+)
 from tracecore.sdk.trace import sampling
 from tracecore.sdk.trace._span import Span, _Span, _UnsetLimits
 from tracecore.sdk.trace._tracer import Tracer
@@ -32,6 +44,16 @@ from tracecore.tracer_config import default_tracer_configurator as _default_trac
 from tracecore.tracer_config import disable_tracer_configurator as _disable_tracer_configurator
 
 __all__ = [
+    "OTEL_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT",
+    "OTEL_SPAN_LINK_COUNT_LIMIT",
     "SPAN_ATTRIBUTE_COUNT_LIMIT",
     "BoundedAttributes",
     "BoundedList",

@@ -156,7 +156,7 @@ class Span(ApiSpan, ReadableSpan):
             report("started_again", "start called on a span that has started")
             return
         self._start_time = time_ns() if start_time is None else start_time
-        self._span_processor.on_start(self, parent_context=parent_context)
+        self._span_processor.on_start(self, parent_context=parent_context)  # type: ignore[arg-type]
 
     def end(self, end_time: int | None = None) -> None:
         """End the span and tell its processor; only the first call counts.  Raises: RuntimeError before start()."""
@@ -168,7 +168,7 @@ class Span(ApiSpan, ReadableSpan):
         self._attributes._immutable = True
         if self._record_end_metrics is not None:
             self._record_end_metrics()
-        self._span_processor._on_ending(self)
+        self._span_processor._on_ending(self)  # type: ignore[arg-type]
         self._span_processor.on_end(self._readable_span())
 
     def set_attribute(self, key: str, value: AnyValue) -> None:

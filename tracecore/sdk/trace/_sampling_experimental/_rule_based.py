@@ -1,6 +1,8 @@
 """As opentelemetry.sdk.trace._sampling_experimental._rule_based."""
 
-from tracecore.composable_sampling import composable_rule_based
+from collections.abc import Sequence
+
+from tracecore.composable_sampling import ComposableSampler, composable_rule_based
 from tracecore.sampling_rules import (
     AllPredicate,
     AlwaysMatchPredicate,
@@ -20,6 +22,9 @@ __all__ = [
     "AttributeValuesPredicate",
     "ParentPredicate",
     "PredicateT",
+    "RulesT",
     "SpanKindPredicate",
     "composable_rule_based",
 ]
+
+RulesT = Sequence[tuple[PredicateT, ComposableSampler]]
