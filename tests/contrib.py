@@ -52,8 +52,8 @@ TIMEOUT_S = 900
 TEST_TIMEOUT_S = 120
 """For one test, by pytest-timeout."""
 
-END_TIMEOUT_S = 30
-"""From the report of its tests to the end of the process."""
+END_TIMEOUT_S = 60
+"""From the report of its tests to the end of the process: twice what a provider's shutdown waits for a stuck exporter."""
 
 RERUNS = 2
 """Of both sides, where a test is lost without a reason."""
@@ -200,7 +200,8 @@ def run(result: Result, archive: Path, python: Path, ours: Path) -> Result:
 
 def _again(result: Result, once: Callable[[str | None], Outcome]) -> None:
     """Tell what is unsteady from what is lost."""
-    suspects = {plugin: set(result.lost(plugin)) for plugin in result.tracecore}
+    unexplained = set(result.unexplained)
+    suspects = {plugin: unexplained.intersection(result.lost(plugin)) for plugin in result.tracecore}
     failures: Counter[tuple[str | None, str]] = Counter()
     for plugin, tests in suspects.items():
         failures.update((plugin, test) for test in tests)
