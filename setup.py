@@ -32,12 +32,13 @@ UNITS = {
     "measured_span": ["clock", "record"],
     "span_metrics": ["strings", "record", "ring", "batch", "histogram", "span_metrics"],
     "foreign": [],
-    "tracer": ["clock"],
+    "tracer": ["clock", "record"],
     "patterns": ["base", "strings", "program", "regex", "match", "hmac"],
     "redact": [
         "base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac", "redact",
     ],
     "fold": ["base", "clock", "strings", "record", "ring", "batch", "program", "regex", "match", "fold"],
+    "baggage": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "baggage"],
     "drop": ["base", "strings", "record", "ring", "batch", "program", "regex", "match", "drop"],
     "adopt": ["record"],
 }

@@ -19,6 +19,7 @@
  *               strings, batch, pb <- otlp
  *               batch, match, hmac, pb <- redact    attributes dropped, hashed, replaced, renamed
  *               batch, match <- drop                spans taken out by rules
+ *               batch, match <- baggage             what contexts carried as attributes
  *               batch, match <- fold                equal siblings as one
  *               <- json      JSON primitives
  *                    <- otlp_json  a request of protobuf as JSON

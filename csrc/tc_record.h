@@ -100,12 +100,14 @@ typedef enum tc_extra {
     TC_EXTRA_TRACE_STATE = 1,        /* W3C tracestate of a span (or of a link, inside it) */
     TC_EXTRA_PARENT_TRACE_STATE = 2, /* only where the sampler changed it */
     TC_EXTRA_DROPPED = 3,            /* u32 events, u32 links that limits dropped */
+    TC_EXTRA_BAGGAGE = 4,            /* u32 limit of attributes, entries as attributes: tc_baggage.h; else ignored */
 } tc_extra;
 
 #define TC_TAG_DEAD 0x10u
 #define TC_TAG_INLINE_KEY 0x20u
 #define TC_TAG_KEY_SHIFT 6
 #define TC_EVENT_HEAD_BYTES 12 /* time, dropped */
+#define TC_BAGGAGE_HEAD_BYTES 4
 #define TC_LINK_HEAD_BYTES 32  /* ids, flags, dropped */
 
 /* How deep values may nest, counted in the messages OTLP makes of them: readers of

@@ -397,7 +397,21 @@ static tc_item name_of(const tc_strings *strings, const tc_item *event) {
 
 /* ---- records ------------------------------------------------------------------------------------ */
 
-static uint32_t head_bytes(tc_item_type type) { return type == TC_EVENT ? TC_EVENT_HEAD_BYTES : TC_LINK_HEAD_BYTES; }
+/* What stands before the attributes in an event, a link or baggage that is no attribute yet. */
+static uint32_t head_bytes(tc_item_type type) {
+    return type == TC_EVENT ? TC_EVENT_HEAD_BYTES : type == TC_LINK ? TC_LINK_HEAD_BYTES : TC_BAGGAGE_HEAD_BYTES;
+}
+
+static bool holds_attributes(const tc_item *item) {
+    if (item->type == TC_EXTRA)
+        return item->key_id == TC_EXTRA_BAGGAGE && item->payload_length >= TC_BAGGAGE_HEAD_BYTES;
+    return item->type == TC_EVENT || item->type == TC_LINK;
+}
+
+static answer inner_applies(tc_redact *r, const tc_strings *strings, const tc_item *item) {
+    const uint8_t *at = item->payload_view + head_bytes(item->type);
+    return any_applies(r, strings, at, item->payload_view + item->payload_length, 0, NO_LIMIT, 1);
+}
 
 static answer item_applies(tc_redact *r, const tc_strings *strings, const tc_item *item) {
     switch (item->type) {
@@ -406,21 +420,18 @@ static answer item_applies(tc_redact *r, const tc_strings *strings, const tc_ite
             (item->key_view != NULL ? text_applies(r, item->key_view, item->key_length)
                                     : name_applies(r, strings, item->key_id)))
             return YES;
-        /* fall through */
-    case TC_LINK: {
-        const uint8_t *at = item->payload_view + head_bytes(item->type);
-        return any_applies(r, strings, at, item->payload_view + item->payload_length, 0, NO_LIMIT, 1);
-    }
+        return inner_applies(r, strings, item);
+    case TC_LINK: return inner_applies(r, strings, item);
     case TC_NAME:
     case TC_MESSAGE: return r->names && text_applies(r, item->payload_view, item->payload_length) ? YES : NO;
-    case TC_EXTRA: return NO;
+    case TC_EXTRA: return holds_attributes(item) ? inner_applies(r, strings, item) : NO;
     default: return applies(r, strings, item, 0, NO_LIMIT, 0);
     }
 }
 
 static bool write_other(tc_redact *r, const tc_strings *strings, tc_draft *out, tc_item item) {
     uint32_t n;
-    if (item.type == TC_EVENT || item.type == TC_LINK) {
+    if (holds_attributes(&item)) {
         const uint8_t *payload = item.payload_view;
         if (item.type == TC_EVENT && r->names && r->texts != 0) {
             tc_item name = name_of(strings, &item);

@@ -19,7 +19,7 @@
  *     rename     another key                         -
  *     truncate   the first n characters              -
  *
- * Attributes of the span, of its events and links, and the entries of maps in them
+ * Attributes of the span, of its events and links, baggage, and the entries of maps in them
  * (by their own key) are all looked at. Rules for all keys with an expression also
  * act on the names of span and events and on the status description; "drop" cuts
  * the find out there.

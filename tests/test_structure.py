@@ -30,7 +30,7 @@ LAYERS: list[tuple[str, ...]] = [
     ),
     ("tracecore.readable_span", "tracecore.trace_tree", "tracecore.span_feed"),
     ("tracecore.span_processor", "tracecore.span_exporter", "tracecore.waterfall", "tracecore.self_metrics"),
-    ("tracecore.simple_span_processor", "tracecore.exporters", "tracecore.process_end"),
+    ("tracecore.span_batches", "tracecore.simple_span_processor", "tracecore.exporters", "tracecore.process_end"),
     ("tracecore.stages",),
     ("tracecore.worker",),
     ("tracecore.processors", "tracecore.pipeline"),

@@ -375,6 +375,8 @@ class TracerProvider(StandIn, ApiTracerProvider):
         for number, drain in enumerate(self._drains):
             self._attach_stage(processor, drain, first=number == 0)
         self._staged += (processor,)
+        if (key := getattr(processor, "baggage_key", None)) is not None:
+            self._recorder.take_baggage(key)
         if getattr(processor, "measures_every_span", False):
             if not self._drains:  # stages run on a worker, and there is none yet
                 self._pipelines.append(self._add_drain(config.settings(), Nowhere()))

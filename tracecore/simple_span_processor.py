@@ -8,21 +8,16 @@ Source: specification, trace/sdk.md "Simple processor".
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
-from tracecore import config
-from tracecore._core.origin import Origin
-from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
 from tracecore.exporters.foreign import takes_batches
 from tracecore.readable_span import ReadableSpan
 from tracecore.sdk_classes import stands_for
 from tracecore.self_metrics import self_metrics
-from tracecore.span_feed import SpanFeed
+from tracecore.span_batches import SpanBatches
 from tracecore.span_processor import SpanProcessor
 
 __all__ = ["SimpleSpanProcessor"]
@@ -35,7 +30,7 @@ class SimpleSpanProcessor(SpanProcessor):
     def __init__(self, span_exporter: Any, *, meter_provider: Any = None) -> None:
         self.span_exporter = span_exporter
         self._is_shut_down = False
-        self._batches = _Batches(span_exporter) if takes_batches(span_exporter) else None
+        self._batches = SpanBatches(span_exporter) if takes_batches(span_exporter) else None
         self.n_processed = 0  # handed to the exporter, whatever it said
         self.n_after_shutdown = 0
         if (metrics := self_metrics(meter_provider)) is not None:
@@ -53,7 +48,7 @@ class SimpleSpanProcessor(SpanProcessor):
         self.n_processed += 1  # one step under the GIL: no call and no jump in between
         try:
             if self._batches is not None:
-                self._batches.export(span)
+                self._batches.export((span,))
             else:
                 self.span_exporter.export((span,))
         except Exception as fault:  # the application's request goes on
@@ -67,34 +62,3 @@ class SimpleSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         return True
-
-
-class _Batches:
-    """Batches of one record, for one of our exporters."""
-
-    def __init__(self, exporter: Any) -> None:
-        self._exporter = exporter
-        self._feed = SpanFeed(None, self._open_queue, self._reset_in_child, lambda: None)
-        self._queue: SpanQueue | None = None
-        self._lock = threading.Lock()
-
-    def _open_queue(self, origin: Origin) -> SpanQueue:
-        self._queue = SpanQueue(origin, config.MIN_RING_BYTES, 1, lambda: None)  # this class is its worker
-        return self._queue
-
-    def _reset_in_child(self) -> None:
-        self._lock = threading.Lock()
-        if self._queue is not None:
-            self._queue.reset_in_child()
-
-    def export(self, span: ReadableSpan) -> None:
-        self._feed.put(span)
-        queue = self._queue
-        assert queue is not None
-        with self._lock:
-            # Another thread may have taken this span along with its own, or left its own here.
-            while (batch := queue.take()) is not None:
-                n = len(batch)
-                outcome = self._exporter.export(batch, time.monotonic() + config.DEFAULT_EXPORT_TIMEOUT_S)
-                if outcome.rejected:
-                    report(outcome.reason, "%d of %d spans were not exported: %s", outcome.rejected, n, outcome.message)

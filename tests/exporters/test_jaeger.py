@@ -86,7 +86,9 @@ def test_a_batch_is_one_datagram_when_it_fits(agent: Agent, protocol: str) -> No
 
 @pytest.mark.parametrize("protocol", ["compact", "binary"])
 @pytest.mark.parametrize("max_packet_bytes", [2000, 9000, 65_000])
-def test_datagrams_keep_to_the_limit_are_full_and_hold_every_span_once(agent: Agent, protocol: str, max_packet_bytes: int) -> None:
+def test_datagrams_keep_to_the_limit_are_full_and_hold_every_span_once(
+    agent: Agent, protocol: str, max_packet_bytes: int
+) -> None:
     exporter = JaegerAgentExporter("127.0.0.1", agent.port, protocol=protocol, max_packet_bytes=max_packet_bytes)
     assert exporter.export(batch_of(600, padding=300), deadline()) == Outcome(600, 0, "", "")
     datagrams = agent.datagrams()
@@ -132,9 +134,11 @@ def test_a_resource_larger_than_a_datagram_leaves_room_for_the_spans(agent: Agen
 
     batch = recorded(one, resource=Resource({"service.name": "shop", "large": "l" * 100_000, "small": 1}))
     assert batch is not None
+    errors.reset_reports()
     assert JaegerAgentExporter("127.0.0.1", agent.port).export(batch, deadline()).accepted == 1
     (datagram,) = agent.datagrams()
     assert tags_of(batch_of_call(datagram).process.tags) == {"small": 1}
+    assert errors.reported() == {"resource_cut": 1}
 
 
 def test_the_counters_name_what_was_lost_and_their_sum_holds(agent: Agent) -> None:
@@ -357,7 +361,12 @@ def test_failures_of_a_collector_are_outcomes_as_over_otlp(collector: Collector)
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"username": "u"}, "username"), ({"password": "p"}, "password"), ({"username": "a:b", "password": "p"}, "username"), ({"endpoint": "x"}, "endpoint")],
+    [
+        ({"username": "u"}, "username"),
+        ({"password": "p"}, "password"),
+        ({"username": "a:b", "password": "p"}, "username"),
+        ({"endpoint": "x"}, "endpoint"),
+    ],
 )
 def test_arguments_of_the_collector_exporter_are_checked(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -99,8 +99,11 @@ def test_a_record_is_what_its_description_says() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**400, -(10**400), "\ud800", ["\udfff", 2**70], {"k": {"n": -(2**99)}}, math.inf],
-)
+    [
+        2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**400, -(10**400), "\ud800", ["\udfff", 2**70],
+        {"k": {"n": -(2**99)}}, math.inf,
+    ],
+)  # fmt: skip
 def test_what_messagepack_has_no_place_for_survives_too(value: Any) -> None:
     def one(provider: Any) -> None:
         provider.get_tracer("lib").start_span("n\ud800", attributes={"value": value, "other": 1}).end()

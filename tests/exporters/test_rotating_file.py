@@ -36,8 +36,11 @@ def soon() -> float:
 
 def content(file: RotatingFile) -> bytes:
     """Everything that was ever appended, in order."""
-    parts = [gzip.decompress(Path(path).read_bytes()) if path.endswith(".gz") else Path(path).read_bytes() for path in file.rotated()]
-    return b"".join([*parts, Path(file.path).read_bytes()])
+    parts = []
+    for path in [*file.rotated(), file.path]:
+        data = Path(path).read_bytes()
+        parts.append(gzip.decompress(data) if path.endswith(".gz") else data)
+    return b"".join(parts)
 
 
 def in_child(work: Callable[[], None]) -> None:

@@ -175,6 +175,13 @@ def test_values_become_text_by_the_specifications_rules(value: Any, text: str) -
     assert mapped(attributes={"key": value})["tags"]["key"] == text
 
 
+def test_an_integer_that_python_writes_no_decimal_of_is_hexadecimal_and_costs_no_batch() -> None:
+    large = 10**5000
+    tags = mapped(attributes={"large": large, "list": [-large, 10**700]})["tags"]
+    assert tags["large"] == hex(large)
+    assert json.loads(tags["list"]) == [hex(-large), 10**700]
+
+
 def test_a_lone_surrogate_costs_its_character_and_not_the_batch() -> None:
     def two(provider: Any) -> None:
         tracer = provider.get_tracer("lib")
@@ -207,7 +214,8 @@ def test_an_error_tag_that_says_false_is_removed(value: Any, expected: str | Non
 
 
 def test_scope_and_resource_are_tags() -> None:
-    tags = mapped(scope=("lib", "1.0", "https://schema", {"short": True, "name": "hidden"}), resource={"service.name": "s", "n": 1})["tags"]
+    scope = ("lib", "1.0", "https://schema", {"short": True, "name": "hidden"})
+    tags = mapped(scope=scope, resource={"service.name": "s", "n": 1})["tags"]
     assert tags == {
         "service.name": "s", "n": "1", "otel.scope.name": "lib", "otel.scope.version": "1.0", "otel.scope.short": "true",
         "otel.library.name": "lib", "otel.library.version": "1.0",
@@ -261,7 +269,8 @@ def test_the_remote_endpoint_is_the_best_ranked_attribute(rank: int) -> None:
 
 
 def test_an_empty_attribute_is_no_remote_endpoint() -> None:
-    assert mapped(kind=SpanKind.CLIENT, attributes={"peer.service": "", "db.name": "orders"})["remoteEndpoint"] == {"serviceName": "orders"}
+    attributes = {"peer.service": "", "db.name": "orders"}
+    assert mapped(kind=SpanKind.CLIENT, attributes=attributes)["remoteEndpoint"] == {"serviceName": "orders"}
     assert "remoteEndpoint" not in mapped(kind=SpanKind.CLIENT, attributes={"other": 1})
 
 

@@ -11,6 +11,9 @@ cdef int write_event(tc_draft *draft, object name, uint64_t timestamp, object at
 cdef int write_link(tc_draft *draft, object context, object attributes, uint32_t limit,
                     Py_ssize_t max_length, uint32_t dropped_before) except -1
 
+# Append the entries of a context's baggage, of which no more than `limit` attributes come; likewise.
+cdef int write_baggage(tc_draft *draft, object baggage, uint32_t limit, Py_ssize_t max_length) except -1
+
 cpdef bint is_valid_link(object context, object attributes) except -1
 cpdef object exception_type_name(object cls)
 

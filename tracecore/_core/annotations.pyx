@@ -1,5 +1,5 @@
 # cython: binding=False
-"""Events, links and the items that few spans have, in a record; tc_record.h draws their layout."""
+"""Events, links, baggage and the items that few spans have, in a record; tc_record.h draws their layout."""
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -68,6 +68,18 @@ cdef int write_link(tc.tc_draft *draft, object context, object attributes, uint3
             raise MemoryError
     dropped = dropped_before + values.put_inner_attributes(draft, attributes, limit, max_length)
     tc.tc_store_u32(draft.data + content_at + 28, dropped)  # the draft may have moved
+    tc.tc_draft_close(draft, content_at)
+    return 0
+
+
+cdef int write_baggage(tc.tc_draft *draft, object baggage, uint32_t limit, Py_ssize_t max_length) except -1:
+    """Append the entries of a context's baggage; csrc/tc_baggage.h makes attributes of them."""
+    cdef uint32_t content_at = tc.tc_draft_open(draft, tc.TC_EXTRA, tc.TC_EXTRA_BAGGAGE, NULL, 0)
+    cdef uint8_t *head = tc.tc_draft_reserve(draft, tc.TC_BAGGAGE_HEAD_BYTES) if content_at != 0 else NULL
+    if head == NULL:
+        raise MemoryError
+    tc.tc_store_u32(head, limit)
+    values.put_inner_attributes(draft, baggage, 0xffffffff, max_length)
     tc.tc_draft_close(draft, content_at)
     return 0
 

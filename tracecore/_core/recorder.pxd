@@ -44,6 +44,7 @@ cdef class Recorder:
     cdef public object shown_id_generator, shown_processor
     cdef uint8_t random_flag           # W3C "random trace id", when the generator says so
     cdef object processor              # None, or an object with on_start, _on_ending, on_end
+    cdef object baggage_key            # of baggage in a Context; None: spans take none of it along
     cdef tuple queues                  # keeps the pointers below alive
     cdef void *queue_views[MAX_QUEUES]
     cdef int n_queues

@@ -140,6 +140,10 @@ cdef class Recorder:
         """Tell `processor` (on_start, _on_ending, on_end) of every recorded span; None for nobody."""
         self.processor = processor
 
+    def take_baggage(self, key: str) -> None:
+        """Have every span that starts from now on take along what its context has under `key`."""
+        self.baggage_key = key
+
     def add_queue(self, SpanQueue queue not None) -> None:
         """Copy every sampled span into `queue` too. Raises: ValueError beyond 8 queues."""
         if self.n_queues == MAX_QUEUES:

@@ -50,7 +50,7 @@ cdef extern from "tc_strings.h" nogil:
 
 cdef extern from "tc_record.h" nogil:
     const uint32_t TC_RECORD_HEAD_BYTES
-    const uint32_t TC_EVENT_HEAD_BYTES, TC_LINK_HEAD_BYTES
+    const uint32_t TC_EVENT_HEAD_BYTES, TC_LINK_HEAD_BYTES, TC_BAGGAGE_HEAD_BYTES
     const uint32_t TC_RECORD_MAX_DEPTH, TC_RECORD_ARRAY_DEPTH, TC_RECORD_MAP_DEPTH
     const uint32_t TC_FLAG_HAS_IS_REMOTE, TC_FLAG_IS_REMOTE
     const int TC_PARENT_FLAGS_SHIFT
@@ -59,7 +59,7 @@ cdef extern from "tc_record.h" nogil:
         TC_NULL, TC_FALSE, TC_TRUE, TC_INT, TC_DOUBLE, TC_STR, TC_WTF8, TC_BYTES, TC_BIGINT
         TC_ARRAY, TC_MAP, TC_EVENT, TC_LINK, TC_NAME, TC_MESSAGE, TC_EXTRA
     ctypedef enum tc_extra:
-        TC_EXTRA_TRACE_STATE, TC_EXTRA_PARENT_TRACE_STATE, TC_EXTRA_DROPPED
+        TC_EXTRA_TRACE_STATE, TC_EXTRA_PARENT_TRACE_STATE, TC_EXTRA_DROPPED, TC_EXTRA_BAGGAGE
     ctypedef struct tc_header:
         uint32_t length
         uint16_t scope
@@ -210,6 +210,16 @@ cdef extern from "tc_redact.h" nogil:
                             tc_regex_fault *fault)
     void tc_redact_batch(tc_redact *redact, tc_batch *batch, const tc_strings *strings)
     tc_draft *tc_redact_items(tc_redact *redact, const uint8_t *items, uint32_t n_bytes, const tc_strings *strings)
+
+
+cdef extern from "tc_baggage.h" nogil:
+    ctypedef struct tc_baggage:
+        tc_match keys
+        uint64_t n_spans
+        uint64_t n_failed
+    void tc_baggage_init(tc_baggage *baggage)
+    void tc_baggage_clear(tc_baggage *baggage)
+    void tc_baggage_batch(tc_baggage *baggage, tc_batch *batch, const tc_strings *strings)
 
 
 cdef extern from "tc_fold.h" nogil:

@@ -32,6 +32,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 
 from tracecore._core cimport ids, tc, values
+from tracecore._core.annotations cimport write_baggage
 from tracecore._core.recorder cimport (
     BRANCH_LOCAL_NOT_SAMPLED, BRANCH_LOCAL_SAMPLED, BRANCH_REMOTE_NOT_SAMPLED, BRANCH_REMOTE_SAMPLED, BRANCH_ROOT,
     N_RESULTS, RULE_OFF, RULE_ON, RULE_RATIO, Recorder, branch, rule,
@@ -467,6 +468,8 @@ cdef class Tracer(SpanSource):
             values.put_attributes(recorded.draft, attributes, recorder.max_attributes, recorder.max_span_length)
         if links:
             put_links(recorded, links)
+        if recorder.baggage_key is not None:
+            put_baggage(recorded, recorder, current)
         if recorder.processor is not None:
             tell_processor(recorder.processor, recorded, context)
         return recorded
@@ -501,6 +504,24 @@ cdef int put_links(Span span, object links) except -1:
                 span.put_link(link.context, link.attributes)
     except Exception as error:
         report("link_refused", "links %r were not recorded: %s", type(links).__name__, error)
+    return 0
+
+
+cdef int put_baggage(Span span, Recorder recorder, object context) except -1:
+    """Take along the baggage of the context that the span starts in, for a stage to choose from."""
+    cdef tc.tc_draft *aside = NULL
+    try:
+        baggage = context.get(recorder.baggage_key)
+        if not baggage:
+            return 0
+        aside = values.take_aside()
+        write_baggage(aside, baggage, recorder.max_attributes, recorder.max_span_length)
+        if not tc.tc_draft_append(span.draft, aside):
+            raise MemoryError
+    except Exception as error:
+        report("baggage_refused", "baggage was not recorded: %s: %s", type(error).__name__, error)
+    finally:
+        values.give_back_aside(aside)
     return 0
 
 

@@ -39,6 +39,7 @@ class Outcome(NamedTuple):
     export_timeout      the deadline passed first
     connection          no connection, a broken one, or a peer that does not speak the protocol
     file                the file system refused (full, no rights, a broken disk)
+    too_large           more than the transport takes in one piece (a datagram)
     export_shutdown     the exporter had been shut down
     encode              the batch could not be encoded or compressed
     exporter_error      a fault in the exporter itself

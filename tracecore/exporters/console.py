@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from os import linesep
 from typing import IO
 
 from opentelemetry.trace import format_span_id, format_trace_id
 
+from tracecore.errors import ConfigurationError, report
 from tracecore.readable_span import ReadableSpan
 from tracecore.sdk_classes import stands_for
 from tracecore.span_exporter import SpanExporter, SpanExportResult
@@ -81,8 +83,19 @@ class ConsoleSpanExporter(SpanExporter):
 
 
 def from_environment(environment: Mapping[str, str]) -> ConsoleSpanExporter:
-    """Return the exporter for OTEL_TRACES_EXPORTER=console, which has no variables of its own."""
-    return ConsoleSpanExporter()
+    """Return the exporter for OTEL_TRACES_EXPORTER=console.
+
+    TRACECORE_CONSOLE_FORMAT is "waterfall", the default, or "json": each span as opentelemetry-sdk's console has it.
+    """
+    text = environment.get("TRACECORE_CONSOLE_FORMAT", "").strip().lower()
+    if text not in ("", "waterfall", "json"):
+        fault = ConfigurationError("TRACECORE_CONSOLE_FORMAT", text, "waterfall or json")
+        report("console_settings", "%s; using 'waterfall' instead", fault)
+    return ConsoleSpanExporter(formatter=_json_line if text == "json" else None)
+
+
+def _json_line(span: ReadableSpan) -> str:
+    return span.to_json() + linesep
 
 
 def row_of(span: ReadableSpan) -> SpanRow:

@@ -8,7 +8,7 @@ sent before the refusal came, or got lost on a network, counts as accepted.
 
 A span too large for a datagram of its own loses its largest attributes and events, as many as need be (see
 jaeger_span.span_within): that is reported as "span_cut" and told in the span's own tags.  One whose name and links
-alone are too large is lost, under "too_large".  A resource is cut in the same way to half of a datagram.
+alone are too large is lost, under "too_large".  A resource is cut in the same way to half of a datagram, reported as "resource_cut".
 Where the network takes less than max_packet_bytes (EMSGSIZE), datagrams become smaller from then on.
 
 Source: jaeger-idl, thrift/agent.thrift: ``oneway void emitBatch(1: jaeger.Batch batch)``.
@@ -28,15 +28,18 @@ from tracecore.exporters.http_connection import addresses_of, left_s, shown, wor
 from tracecore.exporters.remote_exporter import RETRY_PAUSE_S, Fault, RemoteExporter, summed
 from tracecore.exporters.thrift_protocol import BINARY, COMPACT
 from tracecore.readable_span import ReadableSpan
+from tracecore.resource import Resource
 
-__all__ = ["COMPACT_PORT", "DEFAULT_TIMEOUT_S", "JaegerAgentExporter", "BINARY_PORT"]
+__all__ = ["BINARY_PORT", "COMPACT_PORT", "DEFAULT_TIMEOUT_S", "JaegerAgentExporter"]
 
 COMPACT_PORT: Final = 6831
 BINARY_PORT: Final = 6832
 DEFAULT_TIMEOUT_S: Final = 10.0
 
 DEFAULT_PACKET_BYTES: Final = 65_000
-"""The agent's own limit, and as much as fits in a datagram of IPv4 (65,507)."""
+"""The agent's own limit."""
+_MAX_PACKET_BYTES: Final = 65_507
+"""What a datagram of IPv4 holds."""
 _MIN_PACKET_BYTES: Final = 512
 """Every IP network passes this much in one piece, or in few."""
 
@@ -75,8 +78,10 @@ class JaegerAgentExporter(RemoteExporter):
             port = COMPACT_PORT if protocol == "compact" else BINARY_PORT
         if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
             raise ConfigurationError("port", port, "a port from 1 to 65535")
-        if isinstance(max_packet_bytes, bool) or not isinstance(max_packet_bytes, int) or not _MIN_PACKET_BYTES <= max_packet_bytes <= 65507:
-            raise ConfigurationError("max_packet_bytes", max_packet_bytes, f"bytes from {_MIN_PACKET_BYTES} to 65507")
+        is_number = isinstance(max_packet_bytes, int) and not isinstance(max_packet_bytes, bool)
+        if not is_number or not _MIN_PACKET_BYTES <= max_packet_bytes <= _MAX_PACKET_BYTES:
+            expected = f"bytes from {_MIN_PACKET_BYTES} to {_MAX_PACKET_BYTES}"
+            raise ConfigurationError("max_packet_bytes", max_packet_bytes, expected)
         super().__init__(timeout, retry_pause)
         self._host = host
         self._port = port
@@ -101,8 +106,7 @@ class JaegerAgentExporter(RemoteExporter):
     def _send_spans(self, spans: Sequence[ReadableSpan], deadline: float) -> list[Outcome]:
         """Send spans in as many datagrams as it takes; return what became of them, part by part."""
         outcomes: list[Outcome] = []
-        # All spans of a batch are of one provider, and so of one resource.
-        process = jaeger_span.process(self._thrift, spans[0].resource, self._max_packet_bytes // 2)
+        process = self._process(spans[0].resource)  # all spans of a batch are of one provider, and so of one resource
         room = self._max_packet_bytes - len(self._datagram(process, [])) - _LIST_HEAD_BYTES
         waiting: list[ReadableSpan] = []
         encoded: list[bytes] = []
@@ -121,6 +125,15 @@ class JaegerAgentExporter(RemoteExporter):
         if waiting:
             outcomes += self._send(process, waiting, encoded, deadline)
         return outcomes
+
+    def _process(self, resource: Resource) -> bytes:
+        process = jaeger_span.process(self._thrift, resource)
+        limit = self._max_packet_bytes // 2
+        if len(process) <= limit:
+            return process
+        cut = jaeger_span.process(self._thrift, resource, limit)
+        report("resource_cut", "%s: the resource has %d bytes, sent are %d of them", self._shown, len(process), len(cut))
+        return cut
 
     def _encoded(self, span: ReadableSpan, room: int) -> bytes | Outcome:
         try:

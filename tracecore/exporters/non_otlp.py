@@ -25,6 +25,9 @@ _encode: Final = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
+_SHORT: Final = 10**600
+"""Integers that Python writes in decimal however sys.set_int_max_str_digits is set."""
+
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -34,7 +37,7 @@ def text_of(value: AnyValue) -> str:
         return value
     if value is None:
         return ""
-    if isinstance(value, (bytes, float)):
+    if isinstance(value, (bytes, float)) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(_plain(value))
     return json_text(value)
 
@@ -85,6 +88,11 @@ def _plain(value: Any) -> Any:
         return _NOT_FINITE.get(repr(value), value)
     if isinstance(value, bytes):
         return b64encode(value).decode("ascii")
+    if isinstance(value, int) and not -_SHORT < value < _SHORT:
+        try:
+            str(value)
+        except ValueError:  # Python writes no decimal of thousands of digits; hexadecimal costs no more than its length
+            return hex(value)
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, Mapping):

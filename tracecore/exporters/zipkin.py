@@ -37,7 +37,7 @@ from tracecore.exporters.non_otlp import dropped_tags, json_text, microseconds, 
 from tracecore.exporters.variables import Variables, read_endpoint
 from tracecore.readable_span import Event, ReadableSpan
 
-__all__ = ["ZipkinExporter", "from_environment", "zipkin_span"]
+__all__ = ["ZipkinExporter", "from_environment", "settings", "zipkin_span"]
 
 DEFAULT_ENDPOINT = "http://localhost:9411/api/v2/spans"
 DEFAULT_TIMEOUT_S = 10.0
@@ -92,11 +92,12 @@ class ZipkinExporter(HTTPExporter):
         version: str | None = None,
     ) -> None:
         self._local: dict[str, Any] = {}
-        for field, argument, value in (("ipv4", "local_node_ipv4", local_node_ipv4), ("ipv6", "local_node_ipv6", local_node_ipv6)):
-            if value is not None:
-                self._local[field] = _address_of(field, argument, value)
+        for field, address in (("ipv4", local_node_ipv4), ("ipv6", local_node_ipv6)):
+            if address is not None:
+                self._local[field] = _address_of(field, f"local_node_{field}", address)
         if local_node_port is not None:
-            if isinstance(local_node_port, bool) or not isinstance(local_node_port, int) or not 0 < local_node_port <= _MAX_PORT:
+            is_number = isinstance(local_node_port, int) and not isinstance(local_node_port, bool)
+            if not is_number or not 0 < local_node_port <= _MAX_PORT:
                 raise ConfigurationError("local_node_port", local_node_port, "a port from 1 to 65535")
             self._local["port"] = local_node_port
         super().__init__(
@@ -206,9 +207,15 @@ def _sound(value: Any) -> Any:
 
 
 def from_environment(environment: Mapping[str, str]) -> ZipkinExporter:
-    """Return the exporter that OTEL_EXPORTER_ZIPKIN_ENDPOINT and _TIMEOUT (seconds) describe; wrong values are reported."""
+    """Return the exporter that `settings` describe."""
+    endpoint, timeout = settings(environment)
+    return ZipkinExporter(endpoint, timeout=timeout)
+
+
+def settings(environment: Mapping[str, str]) -> tuple[str, float]:
+    """Return OTEL_EXPORTER_ZIPKIN_ENDPOINT and _TIMEOUT (seconds), or the defaults; wrong values are reported."""
     variables = Variables(environment, "zipkin_settings")
     endpoint = variables.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT", read_endpoint, DEFAULT_ENDPOINT)
     timeout = variables.timeout("OTEL_EXPORTER_ZIPKIN_TIMEOUT", DEFAULT_TIMEOUT_S)
     variables.tell()
-    return ZipkinExporter(endpoint, timeout=timeout)
+    return endpoint, timeout

@@ -20,10 +20,10 @@ from tracecore.resource import (
     ResourceDetector,
     ServiceInstanceIdResourceDetector,
     get_aggregated_resources,
+    telemetry_sdk,
 )
 from tracecore.resource import HostResourceDetector as _HostResourceDetector
 from tracecore.resource import process_dependent as _get_process_dependent_resource
-from tracecore.resource import telemetry_sdk
 from tracecore.sdk.environment_variables import (
     OTEL_EXPERIMENTAL_RESOURCE_DETECTORS,
     OTEL_RESOURCE_ATTRIBUTES,

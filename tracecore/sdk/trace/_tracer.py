@@ -1,7 +1,8 @@
 """Tracer: the SDK's class of tracers, for isinstance(), and for tracers made without a provider.
 
     tracecore._core.tracer.Tracer    what TracerProvider.get_tracer returns; an instance of this class by registration
-    Tracer(sampler, resource, ...)   one made by hand: has a recorder of its own and starts the core's spans with it
+    Tracer(sampler, resource, ...)   one made by hand: has a recorder of its own and starts the core's spans with it,
+                                     for its processor; `meter_provider` is not used, and `tracecore.stats` knows nothing of it
 
 Threads: any.
 """
@@ -18,12 +19,13 @@ from opentelemetry.trace import Tracer as ApiTracer
 from opentelemetry.util.types import Attributes
 
 from tracecore._core import tracer as core
+from tracecore._core.origin import Origin
+from tracecore._core.recorder import Recorder
 from tracecore.id_generator import IdGenerator
 from tracecore.instrumentation_scope import InstrumentationInfo, InstrumentationScope
 from tracecore.limits import SpanLimits
-from tracecore.provider import TracerProvider
 from tracecore.resource import Resource
-from tracecore.sampling import Sampler
+from tracecore.sampling import Sampler, plan
 from tracecore.span_processor import ConcurrentMultiSpanProcessor, SynchronousMultiSpanProcessor
 from tracecore.tracer_config import TracerConfig
 
@@ -46,17 +48,11 @@ class Tracer(ApiTracer):
         meter_provider: Any = None,
         _tracer_config: TracerConfig | None = None,
     ) -> None:
-        # Not shut down at exit: what it tells is its processor, which belongs to whoever made both.
-        self._provider = TracerProvider(
-            sampler,
-            resource,
-            False,
-            span_processor,
-            id_generator,
-            span_limits,
-            meter_provider=meter_provider,
-        )
-        self._tracer = self._provider.tracer_of(instrumentation_scope)
+        origin = Origin(resource)
+        recorder = Recorder(origin, sampler, plan(sampler), span_limits, id_generator, lambda: None)
+        recorder.set_processor(span_processor)
+        recorder.shown_processor = span_processor
+        self._tracer = core.Tracer(recorder, origin.add_scope(instrumentation_scope), instrumentation_scope)
         self._tracer._set_tracer_config(_tracer_config or TracerConfig.default())
         self.instrumentation_info = instrumentation_info
 
