@@ -162,8 +162,9 @@ cdef class RedactStage:
                     scope = self.make_scope(scope.name, scope.version, scope.schema_url, self.redacted(scope.attributes))
                 self.scope_ids[i] = self.twin.add_scope(scope) if scope is not None else 0
                 self.n_scope_ids = i + 1
-        for i in range(batch.records.n):
-            header = <tc.tc_header *>tc.tc_batch_record(&batch.records, i)
-            id = header.scope
-            header.scope = self.scope_ids[id] if id < self.n_scope_ids else 0
+        with nogil:
+            for i in range(batch.records.n):
+                header = <tc.tc_header *>tc.tc_batch_record(&batch.records, i)
+                id = header.scope
+                header.scope = self.scope_ids[id] if id < self.n_scope_ids else 0
         batch.origin = self.twin
