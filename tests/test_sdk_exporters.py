@@ -200,7 +200,13 @@ def test_the_command_on_the_page_turns_the_one_program_into_the_other(tmp_path: 
     (tmp_path / "tracing.py").write_text(block("before"))
     metrics = "from opentelemetry.sdk.metrics import MeterProvider\n"
     (tmp_path / "metrics.py").write_text(metrics)
-    subprocess.run(["bash", "-ec", block("replace")], cwd=tmp_path, check=True)
+    (tmp_path / "other names.py").write_text("from opentelemetry.sdk import trace\nfrom opentelemetry.sdk import metrics\n")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "installed.py").write_text(block("before"))
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    subprocess.run(["bash", "-ec", "git init -q . && git add -A && " + block("replace")], cwd=tmp_path, check=True)
+    assert (tmp_path / "other names.py").read_text() == "from tracecore.sdk import trace\nfrom opentelemetry.sdk import metrics\n"
+    assert (tmp_path / ".venv" / "installed.py").read_text() == block("before"), "what is not the project's own"
     lines = {line for line in (tmp_path / "tracing.py").read_text().splitlines() if line}
     assert lines == {line for line in block("after").splitlines() if line}
     assert (tmp_path / "metrics.py").read_text() == metrics

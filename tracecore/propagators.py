@@ -43,11 +43,23 @@ def composite(propagators: Iterable[Any]) -> Any:
     by_class: dict[type, Any] = {}
     for propagator in propagators:
         by_class.setdefault(type(propagator), propagator)
-    return CompositePropagator(list(by_class.values()))
+    return CompositePropagator(list(by_class.values())) if by_class else _nothing()
+
+
+def _nothing() -> Any:
+    """Return the composite of no propagators. The API's own extracts None, on which instrumentations of servers fail."""
+    from opentelemetry.context import get_current
+    from opentelemetry.propagators.composite import CompositePropagator
+
+    class NothingPropagated(CompositePropagator):
+        def extract(self, carrier: Any, context: Any = None, getter: Any = None) -> Any:
+            return get_current() if context is None else context
+
+    return NothingPropagated([])
 
 
 def check_environment() -> None:
-    """See to it that OTEL_PROPAGATORS does no harm: unknown names are warned about, and one named twice is used once.
+    """See to it that OTEL_PROPAGATORS does no harm: unknown names warn, one named twice is used once, "none" breaks nobody.
 
     Does nothing where the variable is not set. Where `opentelemetry.propagate` is imported already, the API has
     found every name, or the application lives with what it raised.
@@ -102,5 +114,5 @@ def _drop_doubles() -> None:
     current = propagate.get_global_textmap()
     if type(current) is CompositePropagator:
         members = list(getattr(current, "_propagators", ()))
-        if len({type(member) for member in members}) < len(members):
+        if len({type(member) for member in members}) < len(members) or not members:
             propagate.set_global_textmap(composite(members))

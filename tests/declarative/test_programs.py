@@ -271,3 +271,41 @@ def test_config_check_reads_json(tmp_path: Path) -> None:
     data = {"file_format": "1.0", "tracer_provider": {"processors": [{"simple": {"exporter": {"console": None}}}]}}
     file = write(tmp_path, json.dumps(data), "otel.json")
     assert "SimpleSpanProcessor of ConsoleSpanExporter" in check(file).out
+
+
+def test_a_server_answers_although_nothing_is_propagated(tmp_path: Path) -> None:
+    pytest.importorskip("flask")
+    pytest.importorskip("opentelemetry.instrumentation.flask")
+    file = tmp_path / "otel.yaml"
+    file.write_text('file_format: "1.0"\ntracer_provider: {processors: [{simple: {exporter: {console: }}}]}\n')
+    program = """
+import flask, sys, tracecore
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+tracecore.init(**({"config_file": sys.argv[1]} if sys.argv[1:] else {}))
+app = flask.Flask("a")
+app.route("/")(lambda: "yes")
+FlaskInstrumentor().instrument_app(app)
+print(app.test_client().get("/", headers={"traceparent": f"00-{1:032x}-{1:016x}-01"}).text, file=sys.stderr)
+"""
+    assert run(program, str(file)).err.strip() == "yes"
+    assert run(program, OTEL_PROPAGATORS="none", OTEL_TRACES_EXPORTER="none").err.strip() == "yes"
+
+
+def test_what_is_to_be_redacted_is_redacted_for_simple_exporters_too(tmp_path: Path) -> None:
+    file = tmp_path / "otel.yaml"
+    file.write_text("""
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - simple: {exporter: {console: }}
+    - tracecore/redaction: {rules: [{replaced: {values: '\\d{16}'}}]}
+""")
+    program = """
+import sys, tracecore
+tracecore.init(config_file=sys.argv[1])
+with tracecore.span("pay 4111111111111111"):
+    pass
+"""
+    out = run(program, str(file)).out
+    assert "[redacted]" in out
+    assert "4111" not in out

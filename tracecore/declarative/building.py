@@ -169,6 +169,7 @@ class _Building:
         self._file = file
         self._configuration = configuration
         self._validation = validation
+        self._hides_values = False  # whether a processor of the file does
 
     def parts(self, data: dict[str, Any]) -> Parts:
         configuration = self._configuration
@@ -277,6 +278,7 @@ class _Building:
             )
         if settings.tracer_configurator is not UNSET:
             parts.tracer_configurator = _tracer_configurator(settings.tracer_configurator)
+        self._hides_values = any(component.name == "tracecore/redaction" for component in settings.processors)
         for component in settings.processors:
             if (made := self._processor(component)) is not None:
                 parts.processors.append(made)
@@ -293,9 +295,10 @@ class _Building:
             self._fault(choice.path, f"{made!r} is not an exporter")
             return None
         if component.name == "simple":
-            # Ours take batches and deadlines: a pipeline that waits for no second span comes nearest.
+            # Ours take batches and deadlines: a pipeline that waits for no second span comes nearest. And where values
+            # are to be hidden, only what goes through a pipeline is redacted.
             is_native = callable(getattr(made, "interrupt", None))
-            return BatchOf(made, _ONE_BY_ONE) if is_native else SimpleSpanProcessor(made)
+            return BatchOf(made, _ONE_BY_ONE) if is_native or self._hides_values else SimpleSpanProcessor(made)
         return BatchOf(made, self._batch_settings(component.settings, component.path))
 
     def _batch_settings(self, settings: schema.Batch, path: str) -> BatchSettings:
