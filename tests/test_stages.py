@@ -473,3 +473,35 @@ assert names_of(exporter) == "ab"
 @pytest.mark.parametrize("attaching", ["works", "fails"])
 def test_a_forked_child_gets_stages_of_its_own_and_sends_nothing_without_a_required_one(attaching: str) -> None:
     run(f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" + FORK, attaching)
+
+
+def test_an_exporter_that_is_added_while_a_stage_is_being_added_does_not_miss_it() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    class AttachesSlowly(Attaches):
+        def attach_stage(self, origin: Any, *, first: bool) -> Any:
+            stage = super().attach_stage(origin, first=first)
+            inside.set()
+            go_on.wait(10)
+            return stage
+
+    provider = TracerProvider()
+    made.append(provider)
+    provider.add_exporter(InMemorySpanExporter())
+    processor = AttachesSlowly(DropsOdd)
+    adds_stage = threading.Thread(target=lambda: provider.add_span_processor(processor))
+    adds_stage.start()
+    assert inside.wait(10)
+    late = InMemorySpanExporter()
+    adds_exporter = threading.Thread(target=lambda: provider.add_exporter(late, batch=7))  # on a drain of its own
+    adds_exporter.start()
+    adds_exporter.join(0.2)  # where nothing orders the two it is through by now, and without the stage
+    go_on.set()
+    adds_stage.join()
+    adds_exporter.join()
+    assert len(processor.stages) == 2 and processor.firsts == [True, False]
+    tracer = provider.get_tracer("lib")
+    for name in "abcd":
+        tracer.start_span(name).end()
+    assert provider.force_flush()
+    assert "".join(span.name for span in late.get_finished_spans()) == "ac"
