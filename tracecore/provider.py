@@ -381,6 +381,9 @@ class TracerProvider(StandIn, ApiTracerProvider):
     def _add_stage(self, processor: Any) -> None:
         for number, drain in enumerate(self._drains):
             self._attach_stage(processor, drain, first=number == 0)
+        if getattr(processor, "hides_names", False) and self._sees_unredacted is None:
+            names = [type(each).__name__ for each in self._staged if getattr(each, "measures_every_span", False)]
+            self._sees_unredacted = names[0] if names else None  # its metrics tell the names
         self._staged += (processor,)
         if getattr(processor, "measures_every_span", False):
             if not self._drains:  # stages run on a worker, and there is none yet
@@ -391,11 +394,11 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._tell_of_bypass()
 
     def _tell_of_bypass(self) -> None:
-        """Say once that a processor on the calling thread sees what a stage hides from the exporters."""
+        """Say once that a processor sees what a stage hides from the exporters."""
         hides = any(getattr(processor, "hides_values", False) for processor in self._staged)
         if hides and self._sees_unredacted is not None and not self._told_of_bypass:
             self._told_of_bypass = True
-            report("redaction_bypassed", "%s gets spans when they end, before they are redacted", self._sees_unredacted)
+            report("redaction_bypassed", "%s gets spans before they are redacted", self._sees_unredacted)
 
     def _attach_stage(self, processor: Any, drain: Drain, *, first: bool) -> None:
         drain.add_stage(lambda: processor.attach_stage(self._origin, first=first))

@@ -15,7 +15,8 @@ histogram itself.
 
 What is lost: spans in the ring when the process is killed; series beyond `max_series` are counted together, under
 otel.metric.overflow; spans dropped because the ring was full are not measured.  A stage that was added earlier and
-takes spans out keeps them from being measured: add this one first.
+takes spans out keeps them from being measured: add this one before it. A Redaction belongs in front of both: names become
+attributes of the metrics as this stage finds them.
 
 Source: specification, metrics/sdk.md; opentelemetry-collector-contrib, spanmetricsconnector, for the names.
 """
