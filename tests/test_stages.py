@@ -12,6 +12,7 @@ from program import run, until
 
 from tracecore import TracerProvider
 from tracecore._core.batch import Batch
+from tracecore.drain import Drain
 from tracecore.errors import ConfigurationError, reported, reset_reports
 from tracecore.exporters import Outcome
 from tracecore.exporters.memory import InMemorySpanExporter
@@ -475,31 +476,31 @@ def test_a_forked_child_gets_stages_of_its_own_and_sends_nothing_without_a_requi
     run(f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" + FORK, attaching)
 
 
-def test_an_exporter_that_is_added_while_a_stage_is_being_added_does_not_miss_it() -> None:
-    inside, go_on = threading.Event(), threading.Event()
-
-    class AttachesSlowly(Attaches):
-        def attach_stage(self, origin: Any, *, first: bool) -> Any:
-            stage = super().attach_stage(origin, first=first)
-            inside.set()
-            go_on.wait(10)
-            return stage
-
+def test_a_drain_that_is_being_made_does_not_miss_a_stage_that_is_added_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = TracerProvider()
     made.append(provider)
     provider.add_exporter(InMemorySpanExporter())
-    processor = AttachesSlowly(DropsOdd)
-    adds_stage = threading.Thread(target=lambda: provider.add_span_processor(processor))
-    adds_stage.start()
-    assert inside.wait(10)
+    inside, go_on = threading.Event(), threading.Event()
+    add = Drain.add
+
+    def slowly(drain: Drain, *args: Any, **kwargs: Any) -> Any:
+        inside.set()
+        go_on.wait(10)
+        return add(drain, *args, **kwargs)
+
+    monkeypatch.setattr(Drain, "add", slowly)
     late = InMemorySpanExporter()
     adds_exporter = threading.Thread(target=lambda: provider.add_exporter(late, batch=7))  # on a drain of its own
     adds_exporter.start()
-    adds_exporter.join(0.2)  # where nothing orders the two it is through by now, and without the stage
+    assert inside.wait(10)
+    processor = Attaches(DropsOdd)
+    adds_stage = threading.Thread(target=lambda: provider.add_span_processor(processor))
+    adds_stage.start()
+    adds_stage.join(0.2)  # where nothing orders the two it is through by now, and has not seen the drain
     go_on.set()
     adds_stage.join()
     adds_exporter.join()
-    assert len(processor.stages) == 2 and processor.firsts == [True, False]
+    assert processor.firsts == [True, False]
     tracer = provider.get_tracer("lib")
     for name in "abcd":
         tracer.start_span(name).end()
