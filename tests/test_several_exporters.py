@@ -827,3 +827,49 @@ def test_the_sums_hold_whatever_joins_leaves_fails_and_dawdles(steps: Any, with_
     assert faults == []
     for known in provider.stats()["exporters"]:
         assert known["waiting"] == known["exporting"] == known["held"] == known["abandoned"] == 0, known
+
+
+FORKS_AND_GOES_ON = """
+import os, signal, sys, threading, time
+from tracecore import TracerProvider
+from tracecore.exporters.memory import InMemorySpanExporter
+
+class Forks(InMemorySpanExporter):
+    forked = False
+    def export(self, spans):
+        if not self.forked:
+            self.forked = True
+            if (pid := os.fork()) == 0:
+                signal.alarm(20)
+                threading.Thread(target=child).start()
+            else:
+                codes.append(os.waitpid(pid, 0)[1])
+        return super().export(spans)
+
+def child():
+    time.sleep(0.2)  # by now the thread that forked has come back from the exporter
+    exporter.clear()
+    for _ in range(5):
+        tracer.start_span("child").end()
+    flushed = provider.force_flush(5000)
+    names = [span.name for span in exporter.get_finished_spans()]
+    os._exit(0 if flushed and names == ["child"] * 5 else 1)
+
+codes = []
+exporter = Forks()
+provider = TracerProvider()
+provider.add_exporter(exporter)
+if sys.argv[1] == "several":
+    provider.add_exporter(InMemorySpanExporter())
+tracer = provider.get_tracer("lib")
+for _ in range(10):
+    tracer.start_span("parent").end()
+assert provider.force_flush(15000)
+assert codes == [0], codes
+assert len(exporter.get_finished_spans()) == 10
+"""
+
+
+@pytest.mark.parametrize("exporters", ["one", "several"])
+def test_in_a_child_that_the_exporter_forked_a_flush_waits_for_the_childs_own_spans(exporters: str) -> None:
+    run(FORKS_AND_GOES_ON, exporters)

@@ -31,6 +31,7 @@ from opentelemetry.trace import (
     TraceState,
     set_span_in_context,
 )
+from program import run
 
 from tracecore.errors import reported, reset_reports
 from tracecore.exporters import Outcome
@@ -515,3 +516,51 @@ def test_a_mock_is_a_processor() -> None:
     processor.on_start.assert_called_once()
     processor.on_end.assert_called_once()
     provider.shutdown()
+
+
+FORK_WHILE_OPENING = """
+import os, signal, threading
+from tracecore import TracerProvider, span_feed
+from tracecore.exporters.memory import InMemorySpanExporter
+from tracecore.provider import BatchSpanProcessor
+
+inside, go_on = threading.Event(), threading.Event()
+Recorder = span_feed.Recorder
+
+
+def slowly(*args):
+    span_feed.Recorder = Recorder
+    inside.set()
+    go_on.wait(10)
+    return Recorder(*args)
+
+
+class Filter(BatchSpanProcessor):
+    def on_end(self, span):
+        super().on_end(span)
+
+
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(Filter(exporter))
+tracer = provider.get_tracer("lib")
+span_feed.Recorder = slowly
+first = threading.Thread(target=lambda: tracer.start_span("a").end())
+first.start()
+assert inside.wait(10)
+pid = os.fork()
+if pid == 0:
+    signal.alarm(10)
+    tracer.start_span("b").end()
+    provider.force_flush()
+    os._exit([span.name for span in exporter.get_finished_spans()] != ["b"])
+go_on.set()
+first.join()
+assert os.waitpid(pid, 0)[1] == 0
+assert provider.force_flush()
+assert [span.name for span in exporter.get_finished_spans()] == ["a"]
+"""
+
+
+def test_a_fork_while_another_thread_brings_the_first_span_does_not_hang_the_child() -> None:
+    run(FORK_WHILE_OPENING)

@@ -12,6 +12,7 @@ from program import run, until
 
 from tracecore import TracerProvider
 from tracecore._core.batch import Batch
+from tracecore.drain import Drain
 from tracecore.errors import ConfigurationError, reported, reset_reports
 from tracecore.exporters import Outcome
 from tracecore.exporters.memory import InMemorySpanExporter
@@ -473,3 +474,35 @@ assert names_of(exporter) == "ab"
 @pytest.mark.parametrize("attaching", ["works", "fails"])
 def test_a_forked_child_gets_stages_of_its_own_and_sends_nothing_without_a_required_one(attaching: str) -> None:
     run(f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" + FORK, attaching)
+
+
+def test_a_drain_that_is_being_made_does_not_miss_a_stage_that_is_added_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider()
+    made.append(provider)
+    provider.add_exporter(InMemorySpanExporter())
+    inside, go_on = threading.Event(), threading.Event()
+    add = Drain.add
+
+    def slowly(drain: Drain, *args: Any, **kwargs: Any) -> Any:
+        inside.set()
+        go_on.wait(10)
+        return add(drain, *args, **kwargs)
+
+    monkeypatch.setattr(Drain, "add", slowly)
+    late = InMemorySpanExporter()
+    adds_exporter = threading.Thread(target=lambda: provider.add_exporter(late, batch=7))  # on a drain of its own
+    adds_exporter.start()
+    assert inside.wait(10)
+    processor = Attaches(DropsOdd)
+    adds_stage = threading.Thread(target=lambda: provider.add_span_processor(processor))
+    adds_stage.start()
+    adds_stage.join(0.2)  # where nothing orders the two it is through by now, and has not seen the drain
+    go_on.set()
+    adds_stage.join()
+    adds_exporter.join()
+    assert processor.firsts == [True, False]
+    tracer = provider.get_tracer("lib")
+    for name in "abcd":
+        tracer.start_span(name).end()
+    assert provider.force_flush()
+    assert "".join(span.name for span in late.get_finished_spans()) == "ac"

@@ -26,6 +26,7 @@ from typing import Any
 
 from tracecore import worker
 from tracecore._core.batch import Batch
+from tracecore._core.ids import fork_generation
 from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore.errors import report
@@ -39,6 +40,10 @@ __all__ = ["Drain"]
 
 class _Relieved(Exception):
     """The worker was inside its exporter when others joined: somebody else drains now."""
+
+
+class _Forked(Exception):
+    """The exporter forked and returned in the child as well: there this thread is nobody's worker."""
 
 
 class Drain:
@@ -149,6 +154,8 @@ class Drain:
                 except _Relieved:
                     relieved = True
                     break
+                except _Forked:
+                    return True
                 except Exception as fault:
                     report("worker_error", "the export worker failed and goes on: %s: %s", type(fault).__name__, fault)
                     if queue.takes_no_more:
@@ -257,8 +264,11 @@ class Drain:
         queue = self.queue
         if len(self._served) == 1 and queue.begin_inline():
             (pipeline,) = self._served
+            generation = fork_generation()
             if batch is not None:
                 pipeline.export(batch)
+            if generation != fork_generation():
+                raise _Forked  # the positions are the parent's
             pipeline.account.settle(position)
             if not queue.end_inline():
                 raise _Relieved

@@ -32,6 +32,7 @@ from tracecore import worker
 from tracecore._core.account import Account
 from tracecore._core.backlog import Backlog
 from tracecore._core.batch import Batch
+from tracecore._core.ids import fork_generation
 from tracecore.errors import report, words
 from tracecore.exporters import Exporter
 
@@ -143,6 +144,7 @@ class Pipeline:
         backlog = self.backlog
         if not backlog.begin_service():
             return False
+        generation = fork_generation()
         with worker.uninstrumented():
             while not self.is_ended:
                 seen = backlog.wake_count()
@@ -151,6 +153,8 @@ class Pipeline:
                         batch, position = entry
                         if batch is not None:
                             self.export(batch)
+                        if generation != fork_generation():
+                            break  # the exporter forked, and this is the child: the positions are the parent's
                         del entry, batch  # the next one may be long in coming
                         self.account.settle(position)
                     elif backlog.has_ended:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -246,6 +247,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._sees_unredacted: str | None = None  # the first processor that runs before every stage
         self._told_of_bypass = False
         self._fed: tuple[BatchSpanProcessor, ...] = ()  # with on_end of somebody's own in front
+        self._composing = threading.RLock()  # one change of drains and stages at a time: no drain may miss a stage
         # A configuration file decides this without the variable.
         self._is_disabled = config.sdk_disabled() if _disabled is None else _disabled
         self._process_dependent = _process_dependent
@@ -320,6 +322,10 @@ class TracerProvider(StandIn, ApiTracerProvider):
             "span_processor", span_processor, "an object with on_start, on_end or attach_stage",
             "on_start", "on_end", "attach_stage",
         )
+        with self._composing:
+            self._compose(span_processor)
+
+    def _compose(self, span_processor: Any) -> None:
         if callable(getattr(type(span_processor), "attach_stage", None)):  # the class: a Mock has everything
             self._add_stage(span_processor)
             if not (hasattr(span_processor, "on_start") or hasattr(span_processor, "on_end")):
@@ -353,12 +359,13 @@ class TracerProvider(StandIn, ApiTracerProvider):
         """Have the exporter share the drain of others with the same settings, or give it one of its own."""
         wanted = (settings.ring_bytes, settings.batch, settings.delay)
         pipeline = None
-        for drain in self._drains:
-            if drain.settings == wanted and drain is not self._measuring_drain:
-                pipeline = pipeline or drain.add(exporter, export_timeout=settings.export_timeout)
-        if pipeline is None:
-            pipeline = self._add_drain(settings, exporter)
-        self._pipelines.append(pipeline)
+        with self._composing:
+            for drain in self._drains:
+                if drain.settings == wanted and drain is not self._measuring_drain:
+                    pipeline = pipeline or drain.add(exporter, export_timeout=settings.export_timeout)
+            if pipeline is None:
+                pipeline = self._add_drain(settings, exporter)
+            self._pipelines.append(pipeline)
         return pipeline
 
     def _add_drain(self, settings: config.Settings, exporter: Exporter) -> Pipeline:
@@ -374,6 +381,9 @@ class TracerProvider(StandIn, ApiTracerProvider):
     def _add_stage(self, processor: Any) -> None:
         for number, drain in enumerate(self._drains):
             self._attach_stage(processor, drain, first=number == 0)
+        if getattr(processor, "hides_names", False) and self._sees_unredacted is None:
+            names = [type(each).__name__ for each in self._staged if getattr(each, "measures_every_span", False)]
+            self._sees_unredacted = names[0] if names else None  # its metrics tell the names
         self._staged += (processor,)
         if (key := getattr(processor, "baggage_key", None)) is not None:
             self._recorder.take_baggage(key)
@@ -386,11 +396,11 @@ class TracerProvider(StandIn, ApiTracerProvider):
         self._tell_of_bypass()
 
     def _tell_of_bypass(self) -> None:
-        """Say once that a processor on the calling thread sees what a stage hides from the exporters."""
+        """Say once that a processor sees what a stage hides from the exporters."""
         hides = any(getattr(processor, "hides_values", False) for processor in self._staged)
         if hides and self._sees_unredacted is not None and not self._told_of_bypass:
             self._told_of_bypass = True
-            report("redaction_bypassed", "%s gets spans when they end, before they are redacted", self._sees_unredacted)
+            report("redaction_bypassed", "%s gets spans before they are redacted", self._sees_unredacted)
 
     def _attach_stage(self, processor: Any, drain: Drain, *, first: bool) -> None:
         drain.add_stage(lambda: processor.attach_stage(self._origin, first=first))
@@ -432,6 +442,7 @@ class TracerProvider(StandIn, ApiTracerProvider):
         """Start clean: once a child, whether Python's fork hook, the first span or a call comes first."""
         if self._generation == fork_generation():
             return
+        self._composing = threading.RLock()  # a thread that the child does not have may hold it
         for drain in self._drains:
             drain.reset_in_child()
         if not self._is_shut_down:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracecore._core.adopt import adopt
+from tracecore._core.ids import fork_generation
 from tracecore._core.origin import Origin
 from tracecore._core.queue import SpanQueue
 from tracecore._core.recorder import Recorder
@@ -57,7 +58,7 @@ class SpanFeed:
         self._settle = settle
         self._recorder: Recorder | None = None
         self._tracers: dict[Any, Tracer] = {}
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # one a process: a fork may leave the parent's held for ever
 
     def put(self, span: Any) -> None:
         """Take one ended span.  Raises: what reading it raises."""
@@ -71,26 +72,26 @@ class SpanFeed:
         adopt(tracer, span)
 
     def _open(self, span: Any) -> Recorder:
-        with self._lock:
+        with self._lock():
             if self._recorder is None:
                 origin = self._origin or Origin(span.resource or Resource.get_empty())
-                recorder = Recorder(origin, ALWAYS_ON, plan(ALWAYS_ON), _NO_LIMITS, None, self._after_fork)
+                recorder = Recorder(origin, ALWAYS_ON, plan(ALWAYS_ON), _NO_LIMITS, None, self._on_fork)
                 recorder.add_queue(self._open_queue(origin))
                 self._recorder = recorder
             return self._recorder
 
     def _change_resource(self, origin: Origin, resource: Any) -> None:
         # A resource goes out once with a batch: those of the old one leave first.
-        with self._lock:
+        with self._lock():
             if resource is origin.resource:
                 return
             if _content(resource) != _content(origin.resource):
                 self._settle()
             origin.set_resource(resource)
 
-    def _after_fork(self) -> None:
-        self._lock = threading.Lock()
-        self._on_fork()
+    def _lock(self) -> threading.Lock:
+        generation = fork_generation()
+        return self._locks.get(generation) or self._locks.setdefault(generation, threading.Lock())
 
     @property
     def is_alone(self) -> bool:

@@ -20,9 +20,10 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from program import run
 
 from tracecore import TracerProvider
-from tracecore.errors import ConfigurationError
+from tracecore.errors import ConfigurationError, reported, reset_reports
 from tracecore.exporters.memory import InMemorySpanExporter
 from tracecore.otel.span_durations import view
+from tracecore.processors.redaction import Redaction, drop, replaced
 from tracecore.processors.span_metrics import SpanMetrics
 from tracecore.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, SamplingResult, TraceIdRatioBased
 
@@ -383,6 +384,7 @@ def test_a_forked_child_measures_its_own_spans_only() -> None:
         """
 import json, os, sys
 from tracecore import TracerProvider
+from tracecore.processors.redaction import Redaction, drop, replaced
 from tracecore.processors.span_metrics import SpanMetrics
 from tracecore.sampling import ALWAYS_OFF
 metrics = SpanMetrics()
@@ -419,6 +421,7 @@ def test_without_opentelemetry_sdk_the_histograms_can_be_read() -> None:
 import json, sys
 sys.modules["opentelemetry.sdk"] = None
 from tracecore import TracerProvider
+from tracecore.processors.redaction import Redaction, drop, replaced
 from tracecore.processors.span_metrics import SpanMetrics
 provider = TracerProvider()
 metrics = SpanMetrics()
@@ -452,3 +455,26 @@ def test_series_survive_as_json_the_way_docs_show_them() -> None:
     assert measured.counted()
     text = json.dumps([each._asdict() | {"seconds": each.seconds.sum} for each in measured.metrics.series()])
     assert '"name": "a"' in text
+
+
+def test_behind_a_redaction_names_are_measured_as_redacted_and_before_one_that_is_reported() -> None:
+    def names(*processors: Any) -> set[str | None]:
+        provider = TracerProvider(sampler=TraceIdRatioBased(0.5))
+        provider.add_exporter(InMemorySpanExporter())
+        for processor in processors:
+            provider.add_span_processor(processor)
+        for _ in range(20):
+            provider.get_tracer("lib").start_span("user 1234").end()
+        assert provider.force_flush()
+        provider.shutdown()
+        (metrics,) = (each for each in processors if isinstance(each, SpanMetrics))
+        return {series.name for series in metrics.series()}
+
+    hides = replaced(values=r"\d{4}", text="#")
+    reset_reports()
+    assert names(Redaction([hides]), SpanMetrics()) == {"user #"}
+    assert names(SpanMetrics(), Redaction([drop("password")])) == {"user 1234"}  # about no names
+    assert names(SpanMetrics(), Redaction([hides], names=False)) == {"user 1234"}
+    assert "redaction_bypassed" not in reported()
+    assert names(SpanMetrics(), Redaction([hides])) == {"user 1234"}
+    assert reported()["redaction_bypassed"] == 1

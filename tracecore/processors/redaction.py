@@ -23,7 +23,8 @@ Fails closed: a span that cannot be redacted (memory is short) keeps ids, times,
 as `redaction_failed`.
 
 Not redacted: what processors written in Python and SimpleSpanProcessor get on the calling thread (`redaction_bypassed` says
-so once); tracestate; floats and integers beyond 64 bits, which expressions do not look at.
+so once); names in the metrics of a SpanMetrics that was added before it (the same); tracestate; floats and integers beyond
+64 bits, which expressions do not look at.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ class Redaction:
             (rule.action, rule.keys, rule.values, rule.text, rule.n_characters, rule.hash_key or key) for rule in checked
         ]
         self._names = bool(names)
+        self.hides_names = self._names and any(rule.values is not None and not rule.keys for rule in checked)
         self._resource = bool(resource)
 
     def attach_stage(self, origin: Any, *, first: bool = True) -> core.RedactStage:

@@ -14,9 +14,10 @@ avoid. With opentelemetry-sdk's metrics, `tracecore.otel.span_durations.view()` 
 histogram itself.
 
 What is lost: spans in the ring when the process is killed; series beyond `max_series` are counted together, under
-otel.metric.overflow; spans dropped because the ring was full are not measured; nor is anything once every
-exporter that shares the first one's ring was shut down, which shutting down the provider does.  A stage that was added earlier and
-takes spans out keeps them from being measured: add this one first.
+otel.metric.overflow; spans dropped because the ring was full are not measured; nor is anything once every exporter that
+shares the first one's ring was shut down, as shutting down the provider does.  A stage that was added earlier and takes
+spans out keeps them from being measured: add this one before it. A Redaction belongs in front of both: names become
+attributes of the metrics as this stage finds them.
 
 Source: specification, metrics/sdk.md; opentelemetry-collector-contrib, spanmetricsconnector, for the names.
 """
