@@ -65,6 +65,10 @@ def agent(behind: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     where = tmp_path_factory.mktemp("rotel")
     grpc_port, http_port = free_ports(2)
     program = Path(rotel.__file__).parent / "rotel-agent"
+    # It is linked with the shared library of the Python it was made for, which an interpreter built without one lacks.
+    missing = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    if "error while loading shared libraries" in missing.stderr:
+        pytest.skip(f"rotel does not start here: {missing.stderr.strip()}")
     arguments = {
         "otlp-grpc-endpoint": f"127.0.0.1:{grpc_port}",
         "otlp-http-endpoint": f"127.0.0.1:{http_port}",
