@@ -80,9 +80,50 @@ def export(n: int) -> None:
         queue.take().otlp()
 
 
+def take(n: int) -> None:
+    """Take n spans out of the ring: what the operations of the rules have in common."""
+    worked_on(None, n)
+
+
+def worked_on(processor: Any, n: int) -> None:
+    """Take n spans and pass them through the stage of a native processor."""
+    tracer, queue = rig(True)
+    stage = None if processor is None else processor.attach_stage(None)
+    with tracer.start_as_current_span("parent"):
+        workloads.five(tracer, N_WARM_UP + 2 * N_OPERATIONS)
+    for _ in range((N_WARM_UP + n) // BATCH):
+        batch = queue.take()
+        if stage is not None:
+            stage.process(batch)
+
+
+def rules(which: str, n: int) -> None:
+    from tracecore.processors.baggage import BaggageAttributes
+    from tracecore.processors.dropping import Dropping, asgi_send_receive
+    from tracecore.processors.folding import Folding
+    from tracecore.processors.redaction import Redaction, drop, hashed, replaced
+
+    worked_on(
+        {
+            "redact nothing": lambda: Redaction([drop("*.password")]),
+            "redact drop": lambda: Redaction([drop("http.route")]),
+            "redact hash": lambda: Redaction([hashed("http.route")]),
+            "redact search": lambda: Redaction([replaced(values=r"\b\d{13,16}\b")]),
+            "drop nothing": lambda: Dropping([asgi_send_receive()]),
+            "fold": lambda: Folding(),
+            "baggage none": lambda: BaggageAttributes(["tenant.*"]),
+        }[which](),
+        n,
+    )
+
+
+RULES = ("redact nothing", "redact drop", "redact hash", "redact search", "drop nothing", "fold", "baggage none")
+
 OPERATIONS: dict[str, Callable[[int], None]] = {
     **{w.name: partial(calling_thread, w) for w in workloads.WORKLOADS},
     "export": export,
+    "take": take,
+    **{which: partial(rules, which) for which in RULES},
 }
 
 
@@ -166,13 +207,13 @@ def main() -> int:
         return 2
 
     # The first child of a fresh checkout compiles modules to bytecode, which must not be counted.
-    subprocess.run([sys.executable, str(Path(__file__)), "--child", "W1", "1"], check=True, env=environment())
+    subprocess.run([sys.executable, str(Path(__file__)), "--child", "fold", "1"], check=True, env=environment())
     stored = reference()
     grown = []
     counts = {}
     for operation in options.operations or OPERATIONS:
         counts[operation] = per_operation(operation)
-        line = f"{operation:10} {counts[operation]:>10.1f} instructions"
+        line = f"{operation:15} {counts[operation]:>10.1f} instructions"
         if operation in stored:
             change = counts[operation] / stored[operation] - 1
             line += f"   reference {stored[operation]:>10.1f}   {change:+.2%}"

@@ -22,6 +22,10 @@ UNITS = {
     "ring": ["base", "strings", "record", "ring"],
     "record": ["base", "strings", "record"],
     "otlp": ["base", "strings", "record", "ring", "batch", "pb", "otlp"],
+    "rules": [
+        *["base", "strings", "record", "ring", "batch", "pb", "program", "regex", "match", "hmac"],
+        *["redact", "drop", "fold", "baggage"],
+    ],
     "span_metrics": ["base", "strings", "record", "ring", "batch", "histogram", "span_metrics"],
 }
 

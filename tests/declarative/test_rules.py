@@ -76,3 +76,31 @@ def test_the_rules_of_a_file_drop_and_redact(tmp_path: Path) -> None:
 def test_a_rule_that_cannot_be_made_is_a_fault_at_its_place(tmp_path: Path, rules: str, fault: str) -> None:
     (found,) = faults_of(tmp_path, f"tracer_provider: {{processors: [{{tracecore/{rules}}}]}}")
     assert found.startswith(f"tracer_provider.processors[0].tracecore/{fault}"), found
+
+
+def test_folding_and_baggage_of_a_file(tmp_path: Path) -> None:
+    from opentelemetry import baggage, context
+
+    out = tmp_path / "spans.jsonl"
+    text = """
+tracer_provider:
+  processors:
+    - tracecore/baggage: {keys: ["tenant.*"]}
+    - tracecore/folding: {threshold: 2, hold: 5}
+    - batch: {exporter: {otlp_file/development: {output_stream: "file://PATH"}}}
+"""
+    provider = provider_of(load(write(tmp_path, text.replace("PATH", str(out)))))
+    tracer = provider.get_tracer("a")
+    token = context.attach(baggage.set_baggage("tenant.id", "acme"))
+    try:
+        with tracer.start_as_current_span("parent"):
+            for _ in range(20):
+                with tracer.start_as_current_span("child"):
+                    pass
+    finally:
+        context.detach(token)
+    provider.shutdown(5000)
+    lines = out.read_text()
+    assert lines.count('"child"') < 20
+    assert "tracecore.fold.count" in lines
+    assert "tenant.id" in lines and "acme" in lines

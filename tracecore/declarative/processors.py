@@ -19,7 +19,9 @@ from tracecore.entry_point import load_entry_point
 __all__ = ["OURS", "processor"]
 
 OURS: Final[dict[str, tuple[str, str]]] = {
+    "tracecore/baggage": ("tracecore.processors.baggage", "BaggageAttributes"),
     "tracecore/dropping": ("tracecore.declarative.rules", "dropping"),
+    "tracecore/folding": ("tracecore.processors.folding", "Folding"),
     "tracecore/redaction": ("tracecore.declarative.rules", "redaction"),
     "tracecore/span_metrics": ("tracecore.processors.span_metrics", "SpanMetrics"),
 }
