@@ -134,7 +134,7 @@ def tracecore_path(directory: Path) -> Path:
 
 def _link(directory: Path, found: Distribution, *, only_metadata: bool = False) -> None:
     for top in _tops(file.parts[0] for file in found.files or ()):
-        if not only_metadata or top.endswith(".dist-info"):
+        if not only_metadata or top.endswith((".dist-info", ".egg-info")):
             (directory / top).symlink_to(Path(str(found.locate_file(top))))
 
 

@@ -190,7 +190,7 @@ CORE: Final = (
     _core("opentelemetry-propagator-aws-xray", "requests", "pytest-benchmark", version="1.0.2", makes_spans=False),
     _core("opentelemetry-propagator-ot-trace", version=CONTRIB_RELEASE, makes_spans=False),
     _core("opentelemetry-propagator-gcp", version="1.15.0", makes_spans=False),
-    _core("opentelemetry-exporter-gcp-trace", version="1.15.0"),
+    _core("opentelemetry-exporter-gcp-trace", version="1.15.0", makes_spans=False),
 )
 
 GENAI: Final = (

@@ -98,9 +98,6 @@ SDK_DIFFERENCES: Final[dict[str, str]] = {
     f"{_EXPORT}TestBatchSpanProcessor::test_metrics": (
         "wants the second of two spans dropped by max_queue_size=1; `queue-bytes`: the queue has room for 64 KiB at least"
     ),
-    "opentelemetry-sdk::the process does not end in 30 s after its tests": (
-        "TestBatchSpanProcessor::test_metrics, above, fails before it lets its exporter go: shutdown at exit waits for it 30 s"
-    ),
     # ---- ids ----
     f"{_TRACE}TestRandomIdGenerator::test_generate_span_id_avoids_invalid": (
         "`random-ids`: replaces random.getrandbits, which the SDK draws ids from"

@@ -205,3 +205,9 @@ def test_a_root_tells_its_threshold_and_the_trace_is_kept_by_its_randomness() ->
         assert span.is_recording() is (randomness >= 1 << 55)
         assert dict(context.trace_state) == ({"ot": "th:8"} if span.is_recording() else {})
     assert 0 < sum(span.is_recording() for span in spans) < 200
+
+
+def test_names_that_opentelemetry_configuration_imports_are_there() -> None:
+    names = {"AllPredicate", "AlwaysMatchPredicate", "AttributePatternsPredicate", "AttributeValuesPredicate", "ParentPredicate"}
+    for name in names | {"PredicateT", "RulesT", "SpanKindPredicate"}:
+        assert hasattr(their_rules, name) and hasattr(our_rules, name), name
