@@ -25,7 +25,13 @@ TESTS = [
     "tests/test_leaks.py",
     "tests/test_pipeline.py",
     "tests/test_processes.py",
-    "tests/exporters",
+    "tests/test_sdk_classes.py",
+    "tests/test_several_exporters.py",
+    "tests/test_stages.py",
+    "tests/exporters/test_otlp_grpc.py",
+    "tests/exporters/test_otlp_http.py",
+    "tests/exporters/test_rotating_file.py",
+    "tests/processors",
 ]
 
 
