@@ -13,16 +13,21 @@ from opentelemetry.sdk import environment_variables
 from thrift.protocol import TBinaryProtocol, TCompactProtocol
 from thrift.transport import TTransport
 
+_added = []
 for _name in ("AGENT_HOST", "AGENT_PORT", "AGENT_SPLIT_OVERSIZED_BATCHES", "ENDPOINT", "PASSWORD", "TIMEOUT", "USER"):
     _variable = f"OTEL_EXPORTER_JAEGER_{_name}"
     if not hasattr(environment_variables, _variable):
         setattr(environment_variables, _variable, _variable)
+        _added.append(_variable)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from opentelemetry.exporter.jaeger.thrift.gen.agent import Agent
     from opentelemetry.exporter.jaeger.thrift.gen.jaeger import ttypes
     from opentelemetry.exporter.jaeger.thrift.translate import ThriftTranslator
+
+for _variable in _added:  # other tests compare the SDK's names with ours
+    delattr(environment_variables, _variable)
 
 __all__ = ["ThriftTranslator", "batch_in", "batch_of_call", "fields_of", "rewritten_batch", "rewritten_call", "tags_of", "ttypes"]
 
