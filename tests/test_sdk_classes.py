@@ -24,6 +24,7 @@ import opentelemetry.sdk.util.instrumentation as sdk_instrumentation
 import opentelemetry.trace as trace
 import pytest
 from opentelemetry.sdk.trace.export import in_memory_span_exporter as sdk_memory
+from program import run
 
 import tracecore
 from tracecore import sdk_classes
@@ -235,6 +236,36 @@ def test_our_own_class_in_the_place_of_the_sdks_is_no_other_class(provider: Any,
 
 
 # ---- classes that a program derives ----------------------------------------------------------------------------
+
+
+def test_a_package_that_makes_the_sdks_provider_makes_ours_after_one_import() -> None:
+    """As logfire, phoenix.otel and azure.monitor do: by import, and by a class of its own that derives from it."""
+    ended = run(
+        """
+import json
+import tracecore.otel.in_place_of_sdk
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+class Theirs(TracerProvider):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.theirs = True
+
+memory = InMemorySpanExporter()
+provider = Theirs()
+provider.add_span_processor(SimpleSpanProcessor(memory))
+trace.set_tracer_provider(provider)
+with trace.get_tracer("a").start_as_current_span("b") as span:
+    pass
+(read,) = memory.get_finished_spans()
+print(json.dumps([type(span).__module__, read.name, isinstance(read, ReadableSpan), isinstance(provider, TracerProvider),
+                  provider.theirs, provider.stats()["spans"]["ended"]]))
+"""
+    )
+    assert ended.answer == ["tracecore._core.span", "b", True, True, True, 1]
 
 
 def test_a_derived_class_keeps_its_attributes_its_hooks_and_super(provider: Any) -> None:
